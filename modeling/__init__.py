@@ -1,0 +1,23 @@
+"""`modeling`: FalconMamba and Falcon-H1 in plain PyTorch. The engine room of `falcon`; it knows nothing of terminals.
+
+Map, from the door down (each floor imports only the floors below it):
+
+    api                     the one door: open_model()
+    generation/             session → engine (the one loop) → runner (prefill, decode) → sampling
+    models/                 falcon_mamba, falcon_h1: each reads like its paper
+    layers/                 mamba1, mamba2, attention, mlp → linear, norm
+    checkpoint/             files (find, download, validate), names, placement, load
+    text/                   tokenizer: ids ↔ text
+    kernels/                table of operations → reference (plain torch, the law) and its fast twins
+    state                   what a model remembers: recurrent tensors and KV pages, by slot
+    config, messages, errors    words of the standard library
+
+Letters on shape comments, the same everywhere:
+
+    b  batch rows (slots)     d  model width                 h  heads
+    l  sequence length        e  inner width of a mixer      p  width of one head
+    v  vocabulary             n  state size                  g  groups of heads that share B and C (Mamba-2), or K and V
+    k  taps of the convolution                               r  rank of Δ (Mamba-1)
+
+Nothing heavy is imported here: `import modeling` must stay free of torch.
+"""
