@@ -3,12 +3,13 @@
     CLI ── ModelSpec ──► open_model          which checkpoint, on which device, in which dtype
     CLI ── Request ────► Engine              prompt ids + SamplingParams
     CLI ◄─ Token … Finished(reason, Stats)   what the engine yields, in order
+    CLI ◄─ Progress                          how far a long stage is
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from modeling.errors import InvalidRequest
@@ -146,6 +147,18 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long stage is: bytes for "download" and "load", tokens for "prefill"."""
+
+    stage: Literal["download", "load", "prefill"]
+    done: int
+    total: int
+
+
+ProgressSink = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What the face may know of an open model."""
 
@@ -160,5 +173,4 @@ class ModelInfo:
     weights_bytes: int
     state_bytes: int
     max_positions: int | None
-    defaults: Mapping[str, float | int] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
