@@ -46,7 +46,7 @@ class SamplingParams:
     Filters apply in the order of transformers: penalties → temperature → top-k → top-p → min-p → typical-p.
     `temperature` 0 is exactly argmax. `repeat_last_n` is the window, in tokens of prompt and answer, over which the three
     penalties count (-1: everything). Each draw is a function of (`seed`, `sample_index`, position) alone.
-    `max_tokens` None: until the model ends. `logprobs` K: report the K most likely alternatives of each token (0: only its own).
+    `max_tokens` None: until the model ends. `logprobs` K: report the K most likely alternatives of each token (0: none).
 
     Raises `InvalidRequest` for a value outside its range.
     """
