@@ -20,13 +20,15 @@ from modeling.errors import BadModelFile, ModelNotFound, UnknownModelType, Unsup
 _WITHOUT_EFFECT = frozenset(
     # bookkeeping
     "architectures transformers_version use_cache return_dict output_hidden_states output_attentions output_router_logits "
-    "torchscript chunk_size_feed_forward is_encoder_decoder is_decoder add_cross_attention cross_attention_hidden_size tie_encoder_decoder "
+    "torchscript chunk_size_feed_forward is_encoder_decoder is_decoder add_cross_attention cross_attention_hidden_size "
+    "tie_encoder_decoder "
     "id2label label2id num_labels problem_type finetuning_task task_specific_params tokenizer_class prefix name_or_path "
     "bos_token_id eos_token_id pad_token_id sep_token_id decoder_start_token_id use_bfloat16 attn_implementation "
     "pruned_heads tf_legacy_loss gradient_checkpointing "
     # generation settings of old config files (generation_config.json is where they belong)
     "max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p "
-    "typical_p repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences "
+    "typical_p repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids "
+    "num_return_sequences "
     "output_scores return_dict_in_generate forced_bos_token_id forced_eos_token_id remove_invalid_values suppress_tokens "
     "begin_suppress_tokens exponential_decay_length_penalty add_bos_token "
     # initialisation and training

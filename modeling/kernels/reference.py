@@ -1,0 +1,238 @@
+"""The mathematics of the house: every operation in plain torch, fp32 inside. A faster twin must give what these give.
+
+Rules that all scans and convolutions here share:
+
+* any length ≥ 1, and cutting a sequence anywhere changes nothing but rounding;
+* `state` is the initial state going in and the final state coming out, updated in place; with `state=None` the sequence starts
+  from nothing, no state is kept, and the operation is functional and differentiable;
+* no Python loop over tokens, and no tensor of (tokens, channels, states) beyond one chunk.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from modeling.state import KVCache
+
+SCAN_ELEMENTS = 2**20  # of a Mamba-1 chunk (b, t, e, n): 4 MiB in fp32, so that its few passes stay in a core's cache
+SSD_CHUNK = 64  # tokens of a Mamba-2 chunk: (t, t) matrices per head
+ATTENTION_ELEMENTS = 2**21  # of the mask of one block of queries against all keys
+
+
+def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    """x / √(mean x² + ε) over the last dimension in fp32, rounded to x's dtype, then times `weight` (d) if there is one."""
+    x = F.rms_norm(x, x.shape[-1:], None, eps)
+    return x if weight is None else x * weight
+
+
+def gated_rms_norm(y: Tensor, gate: Tensor, weight: Tensor, eps: float, groups: int, norm_before_gate: bool) -> Tensor:
+    """Mamba-2's gated norm: groupRMS(y · SiLU(gate)), or groupRMS(y) · SiLU(gate) with `norm_before_gate`.
+
+    y (b, l, e) fp32, gate (b, l, e), weight (e) → (b, l, e) fp32. Each of the `groups` slices of e is normalised by itself.
+    """
+    gate = F.silu(gate.float())
+    y = y if norm_before_gate else y * gate
+    parts = y.unflatten(-1, (groups, -1))  # b l e → b l g e/g
+    y = weight.float() * F.rms_norm(parts, parts.shape[-1:], None, eps).flatten(-2)
+    return y * gate if norm_before_gate else y
+
+
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | None = None) -> Tensor:
+    """SiLU(depthwise causal convolution): y_t = SiLU(bias + Σ_j weight[:, j] · x_{t−k+1+j}).
+
+    x (b, l, c), weight (c, k), bias (c); state (b, c, k): the last k inputs, the newest last (zeros before the first).
+    """
+    taps = weight.shape[-1]
+    if state is None:
+        window = F.pad(x.transpose(1, 2), (taps - 1, 0))  # b c k-1+l
+    else:
+        window = torch.cat((state[..., 1:], x.transpose(1, 2)), dim=-1)  # b c k-1+l
+        state.copy_(window[..., -taps:])
+    if x.shape[1] == 1:
+        y = (window * weight).sum(-1, dtype=torch.float32)[:, None]  # b 1 c
+        return F.silu(y if bias is None else y + bias).to(x.dtype)
+    y = F.conv1d(window, weight[:, None], bias, groups=weight.shape[0])  # b c l
+    return F.silu(y).transpose(1, 2)
+
+
+def selective_scan(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    dt_bias: Tensor,
+    state: Tensor | None = None,
+) -> Tensor:
+    """Mamba-1's selective scan (Gu & Dao 2023, eq. 2 with zero-order hold on A and Euler on B):
+
+        Δ_t = softplus(dt_t + dt_bias),   S_t = exp(Δ_t A) ∘ S_{t−1} + (Δ_t x_t) ⊗ B_t,   y_t = S_t C_t + D ∘ x_t
+
+    x, dt (b, l, e); A (e, n) fp32, negative; B, C (b, l, n); D, dt_bias (e); state (b, e, n) fp32. Returns y (b, l, e) fp32.
+    """
+    x, B, C = x.float(), B.float(), C.float()
+    dt = F.softplus(dt.float() + dt_bias.float())
+    if x.shape[1] == 1 and state is not None:
+        y = _selective_step(x[:, 0], dt[:, 0], A, B[:, 0], C[:, 0], state)[:, None]
+    else:
+        y = _selective_chunks(x, dt, A, B, C, state)
+    return y + D.float() * x
+
+
+def _selective_step(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor) -> Tensor:
+    """One token: x, dt (b, e); B, C (b, n); state (b, e, n) in place → S C (b, e)."""
+    state.mul_((dt[..., None] * A).exp_())
+    state.addcmul_((dt * x)[..., None], B[:, None])
+    return (state @ C[..., None]).squeeze(-1)
+
+
+def _selective_chunks(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> Tensor:
+    """The scan in chunks of t tokens, each a parallel prefix (`linear_recurrence`), the state carried between them."""
+    size = max(8, SCAN_ELEMENTS // (x.shape[0] * A.numel()))  # t
+    carried, ys = state, []
+    for part in (slice(i, i + size) for i in range(0, x.shape[1], size)):
+        decay = torch.exp(dt[:, part, :, None] * A)  # b t e n
+        drive = (dt[:, part] * x[:, part])[..., None] * B[:, part, None]  # b t e n
+        if carried is not None:
+            drive[:, 0] += decay[:, 0] * carried
+        states = linear_recurrence(decay, drive)  # b t e n
+        ys.append((states @ C[:, part, :, None]).squeeze(-1))  # b t e
+        carried = states[:, -1]
+    if state is not None and carried is not None:
+        state.copy_(carried)
+    return torch.cat(ys, dim=1)
+
+
+def linear_recurrence(a: Tensor, u: Tensor) -> Tensor:
+    """All s_t = a_t ∘ s_{t−1} + u_t, s_{−1} = 0, along dimension 1: a, u (b, t, …) → s (b, t, …).
+
+    Blelloch's odd-even reduction: two neighbours make one step of a recurrence over pairs, so the odd positions are a problem
+    of half the size, and the even ones follow from their left neighbour. ⌈log₂ t⌉ levels, about three passes over the data,
+    and no division: decays may underflow to 0.
+    """
+    t = u.shape[1]
+    if t == 1:
+        return u
+    pairs = t // 2
+    left, right = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
+    odd = linear_recurrence(a[:, left] * a[:, right], torch.addcmul(u[:, right], a[:, right], u[:, left]))  # s_1, s_3, …
+    even = torch.addcmul(u[:, 2::2], a[:, 2::2], odd[:, : (t - 1) // 2])  # s_2, s_4, …
+    s = torch.empty_like(u) if not u.requires_grad else None
+    if s is None:  # functional, for autograd
+        even = torch.cat((u[:, :1], even), dim=1)
+        joined = torch.stack((even[:, :pairs], odd), dim=2).flatten(1, 2)
+        return joined if t % 2 == 0 else torch.cat((joined, even[:, pairs:]), dim=1)
+    s[:, 0], s[:, 1::2], s[:, 2::2] = u[:, 0], odd, even
+    return s
+
+
+def ssd(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    dt_bias: Tensor,
+    dt_limit: tuple[float, float],
+    state: Tensor | None = None,
+) -> Tensor:
+    """Mamba-2's scan in its dual, quadratic-in-a-chunk form (Dao & Gu 2024, §6):
+
+        Δ_t = clamp(softplus(dt_t + dt_bias)),   S_t = exp(Δ_t A_h) S_{t−1} + Δ_t x_t ⊗ B_t,   y_t = S_t C_t + D_h x_t
+
+    x (b, l, h, p); dt (b, l, h); A (h) fp32, negative; B, C (b, l, g, n), head i reading group i // (h/g); D, dt_bias (h);
+    state (b, h, p, n) fp32. Returns y (b, l, h, p) fp32.
+    """
+    x, B, C = x.float(), B.float(), C.float()
+    dt = F.softplus(dt.float() + dt_bias.float()).clamp(*dt_limit)
+    if x.shape[1] == 1 and state is not None:
+        y = _ssd_step(x[:, 0], dt[:, 0], A, B[:, 0], C[:, 0], state)[:, None]
+    else:
+        carried, ys = state, []
+        for part in (slice(i, i + SSD_CHUNK) for i in range(0, x.shape[1], SSD_CHUNK)):
+            y, carried = _ssd_chunk(x[:, part], dt[:, part], A, B[:, part], C[:, part], carried)
+            ys.append(y)
+        if state is not None and carried is not None:
+            state.copy_(carried)
+        y = torch.cat(ys, dim=1)
+    return y + D.float()[:, None] * x
+
+
+def _ssd_step(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor) -> Tensor:
+    """One token: x (b, h, p), dt (b, h), B, C (b, g, n), state (b, h, p, n) in place → S C (b, h, p)."""
+    groups = B.shape[1]
+    grouped = state.unflatten(1, (groups, -1))  # b g h/g p n
+    grouped.mul_((dt * A).exp_().unflatten(1, (groups, -1))[..., None, None])
+    grouped.addcmul_((dt[..., None] * x).unflatten(1, (groups, -1))[..., None], B[:, :, None, None])
+    y: Tensor = grouped.flatten(2, 3) @ C[..., None]  # b g h/g·p 1
+    return y.view_as(x)
+
+
+def _ssd_chunk(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    """One chunk of t tokens as matrix products: x (b, t, h, p), B, C (b, t, g, n) → y (b, t, h, p), state (b, h, p, n)."""
+    g, p = B.shape[2], x.shape[3]
+    B, C = B.transpose(1, 2), C.transpose(1, 2)  # b g t n
+    decay = torch.exp(segment_sums((dt * A).transpose(1, 2)))  # b h t t: from token j to token i ≥ j, else 0
+    drive = (x * dt[..., None]).transpose(1, 2)  # b h t p
+
+    scores = (C @ B.transpose(-1, -2))[:, :, None] * decay.unflatten(1, (g, -1))  # b g h/g t t
+    y = scores.flatten(1, 2) @ drive  # b h t p: what the chunk says to itself
+    to_end = drive * decay[:, :, -1, :, None]  # b h t p
+    final = to_end.unflatten(1, (g, -1)).permute(0, 1, 2, 4, 3).flatten(2, 3) @ B  # b g h/g·p n
+    final = final.unflatten(2, (-1, p)).flatten(1, 2)  # b h p n
+    if state is not None:
+        from_start = torch.exp(torch.cumsum(dt * A, dim=1)).transpose(1, 2)  # b h t
+        inherited = C @ state.unflatten(1, (g, -1)).flatten(2, 3).transpose(-1, -2)  # b g t h/g·p
+        inherited = inherited.unflatten(-1, (-1, p)).transpose(2, 3).flatten(1, 2)  # b h t p
+        y = torch.addcmul(y, inherited, from_start[..., None])
+        final = torch.addcmul(final, state, from_start[..., -1, None, None])
+    return y.transpose(1, 2), final
+
+
+def segment_sums(a: Tensor) -> Tensor:
+    """a (…, t) → (…, t, t) with [i, j] = a_{j+1} + … + a_i for j ≤ i, −∞ above the diagonal.
+
+    Summed pair by pair (Dao & Gu 2024, listing 1) instead of as a difference of running sums, which cancels.
+    """
+    t = a.shape[-1]
+    below = torch.ones(t, t, dtype=torch.bool, device=a.device).tril_(-1)
+    sums = (a[..., :, None] * below).cumsum(dim=-2)
+    return sums.masked_fill(~below & ~torch.eye(t, dtype=torch.bool, device=a.device), -torch.inf)
+
+
+def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021, eq. 34) on pairs (i, i + p/2): x (b, l, h, p); cos, sin (b, l, 1, p) in x's dtype."""
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-second, first), dim=-1) * sin
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, cache: KVCache | None = None) -> Tensor:
+    """Causal grouped-query attention, softmax(q kᵀ / √p) v: q (b, l, h, p); k, v (b, l, g, p) → (b, l, h, p).
+
+    With a cache the new keys and values are written to it first, and the queries see everything before them in their row.
+    """
+    if cache is None:
+        return torch.cat([_attend(q[i], k[i], v[i])[None] for i in range(q.shape[0])])
+    cache.write(k, v)
+    return torch.cat([_attend(q[i], *cache.read(i))[None] for i in range(q.shape[0])])
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """One row: q (l, h, p) are the last l of the m positions of k, v (m, g, p) → (l, h, p)."""
+    h, (m, g) = q.shape[1], k.shape[:2]
+    first = m - q.shape[0]  # position of the first query
+    k, v = k.transpose(0, 1)[None], v.transpose(0, 1)[None]  # 1 g m p
+    block = max(1, ATTENTION_ELEMENTS // (m * (h // g)))
+    outputs = []
+    for start in range(0, q.shape[0], block):  # queries in blocks: the mask stays small however long the context
+        rows = q[start : start + block].unflatten(1, (g, -1)).permute(1, 2, 0, 3)  # g h/g t p
+        t, mask = rows.shape[2], None
+        if q.shape[0] > 1:
+            mask = torch.ones(t, m, dtype=torch.bool, device=q.device).tril_(first + start).repeat(h // g, 1)  # h/g·t m
+        out = F.scaled_dot_product_attention(rows.flatten(1, 2)[None], k, v, attn_mask=mask)  # 1 g h/g·t p
+        outputs.append(out[0].unflatten(1, (-1, t)).permute(2, 0, 1, 3).flatten(1, 2))  # t h p
+    return torch.cat(outputs)

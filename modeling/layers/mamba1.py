@@ -1,0 +1,44 @@
+"""The Mamba-1 mixer as FalconMamba uses it: with weightless RMS norms on Δ, B and C (Zuo et al. 2024, §3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from modeling import kernels
+from modeling.config import FalconMambaConfig
+from modeling.layers.decay import decay_rate
+from modeling.layers.layer import Layer
+from modeling.layers.linear import Linear
+from modeling.state import MambaState
+
+
+class Mamba1(Layer):
+    """One selective state space over e channels of n states each."""
+
+    def __init__(self, c: FalconMambaConfig) -> None:
+        super().__init__()
+        e, n, r = c.intermediate_size, c.state_size, c.time_step_rank
+        self.sizes = (r, n, n)
+        self.eps = c.mixer_rms_eps
+        self.in_proj = Linear(c.hidden_size, 2 * e, bias=c.use_bias)
+        self.conv1d = nn.Conv1d(e, e, c.conv_kernel, groups=e, bias=c.use_conv_bias)
+        self.x_proj = Linear(e, r + 2 * n, bias=False)
+        self.dt_proj = Linear(r, e, bias=True)
+        self.A_log = nn.Parameter(torch.zeros(e, n))
+        self.D = nn.Parameter(torch.ones(e))
+        self.out_proj = Linear(e, c.hidden_size, bias=c.use_bias)
+
+    def forward(self, u: Tensor, state: MambaState | None = None) -> Tensor:
+        """u (b, l, d) → (b, l, d); `state` is extended by the l tokens in place."""
+        conv, ssm = (state.conv, state.ssm) if state else (None, None)
+        x, z = self.in_proj(u).chunk(2, dim=-1)  # b l e
+        x = kernels.causal_conv(x, self.conv1d.weight[:, 0], self.conv1d.bias, conv)
+
+        dt, B, C = self.x_proj(x).split(self.sizes, dim=-1)  # b l r, b l n, b l n
+        dt, B, C = (kernels.rms_norm(part, None, self.eps) for part in (dt, B, C))
+        dt = F.linear(dt, self.dt_proj.weight)  # b l e; its bias belongs inside the softplus
+
+        y = kernels.selective_scan(x, dt, decay_rate(self.A_log), B, C, self.D, self.dt_proj.bias, ssm)
+        return self.out_proj((y * F.silu(z)).to(u.dtype))

@@ -1,0 +1,65 @@
+"""What every model can do: score a batch of whole sequences, extend one slot by a prompt, extend many slots by a token each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from modeling.state import Extension, ModelState
+
+
+class LanguageModel(nn.Module, ABC):
+    """The face of a model towards the generation room. A family gives `hidden`, `logits` and `make_state`."""
+
+    block_class: ClassVar[type[nn.Module]]
+    """Class of one block: what placement never splits over two devices."""
+
+    max_positions: int | None
+    """The longest sequence the model was built for; None: no limit."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> nn.ModuleList:
+        """The layers, in order."""
+
+    @abstractmethod
+    def hidden(self, ids: Tensor, extension: Extension | None) -> Tensor:
+        """ids (b, l) → last hidden states (b, l, d), normed. Without an extension every row is a sequence from its start."""
+
+    @abstractmethod
+    def logits(self, h: Tensor) -> Tensor:
+        """h (…, d), normed → scores (…, v) fp32."""
+
+    @abstractmethod
+    def make_state(self, slots: int, tokens: int | None = None) -> ModelState:
+        """Empty memory for `slots` sequences with room for `tokens` tokens in each (default: the model's positions)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids go in."""
+        return execution_device(self.blocks[0])
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (b, l) → logits (b, l, v) fp32: functional and differentiable, no state."""
+        return self.logits(self.hidden(ids, None))
+
+    def prefill(self, ids: Tensor, state: ModelState, slot: int) -> Tensor:
+        """Extend `slot` by ids (l) → logits (v) fp32 of the last position."""
+        with state.extend(slot, slot + 1, ids.shape[0]) as extension:
+            h = self.hidden(ids[None], extension)  # 1 l d
+        return self.logits(h[0, -1])
+
+    def step(self, ids: Tensor, state: ModelState) -> Tensor:
+        """Extend slots 0 … b−1 by one token each: ids (b) → logits (b, v) fp32."""
+        with state.extend(0, ids.shape[0], 1) as extension:
+            h = self.hidden(ids[:, None], extension)  # b 1 d
+        return self.logits(h[:, -1])
+
+
+def execution_device(block: nn.Module) -> torch.device:
+    """Where a block computes: its offload plan says so, else its weights are there."""
+    planned: torch.device | None = getattr(block, "execution_device", None)
+    return planned or next(block.parameters()).device

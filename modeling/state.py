@@ -1,0 +1,292 @@
+"""What a model remembers, by slot. A state *is* the record of one exact sequence of tokens.
+
+    ModelState(slots)
+    ├── MambaState per layer    conv (slots, c, k) in the model's dtype, ssm (slots, …) fp32: constant size, whatever the length
+    └── KVPool                  Falcon-H1 only: pages of 256 tokens, reference-counted, shared by slots and snapshots
+        └── pages per layer     keys, values (pages · 256, g, p)
+
+Everything is allocated once and written in place, so addresses stay valid for a captured graph. A forward pass goes through
+`ModelState.extend`, which hands each layer its part (`LayerState`) for the rows at work and counts the tokens if all went well.
+Forking and snapshots share pages; whoever writes into a shared page copies it first.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+import torch
+from torch import Tensor
+
+from modeling.errors import MemoryExceeded
+
+PAGE = 256  # tokens
+
+
+@dataclass(slots=True)
+class MambaState:
+    """Recurrent memory of one mixer: `conv` (slots, c, k), the last k inputs; `ssm` (slots, e, n) or (slots, h, p, n), fp32."""
+
+    conv: Tensor
+    ssm: Tensor
+
+    @classmethod
+    def zeros(
+        cls, slots: int, conv: tuple[int, int], ssm: tuple[int, ...], dtype: torch.dtype, device: torch.device
+    ) -> MambaState:
+        """An empty memory: `conv` is (c, k), `ssm` the shape of one slot's state."""
+        return cls(
+            torch.zeros(slots, *conv, dtype=dtype, device=device),
+            torch.zeros(slots, *ssm, dtype=torch.float32, device=device),
+        )
+
+    def rows(self, start: int, stop: int) -> MambaState:
+        """The memory of slots start … stop−1, as views."""
+        return MambaState(self.conv[start:stop], self.ssm[start:stop])
+
+    def copy_(self, other: MambaState) -> None:
+        self.conv.copy_(other.conv)
+        self.ssm.copy_(other.ssm)
+
+    def clone(self) -> MambaState:
+        return MambaState(self.conv.clone(), self.ssm.clone())
+
+    def zero_(self) -> None:
+        self.conv.zero_()
+        self.ssm.zero_()
+
+    @property
+    def nbytes(self) -> int:
+        return self.conv.nbytes + self.ssm.nbytes
+
+
+class KVPool:
+    """A fixed number of pages for the keys and values of all attention layers, handed out by reference count.
+
+    `keys[i]`, `values[i]` (pages · PAGE, g, p) belong to layer i. Page numbers are the same in every layer.
+    """
+
+    def __init__(self, pages: int, shape: tuple[int, int], dtype: torch.dtype, devices: Sequence[torch.device]) -> None:
+        """`shape` is (g, p); one pair of tensors for each of `devices`. Memory is only reserved: untouched pages cost nothing
+        on a CPU."""
+        self.keys = [torch.empty(pages * PAGE, *shape, dtype=dtype, device=device) for device in devices]
+        self.values = [torch.empty_like(keys) for keys in self.keys]
+        self.references = [0] * pages
+        self.free = list(range(pages))  # a heap: the lowest number is handed out first, so that neighbours stay neighbours
+
+    @property
+    def bytes_per_page(self) -> int:
+        return sum(2 * keys.nbytes for keys in self.keys) // max(1, len(self.references))
+
+    def take(self) -> int:
+        """A free page, referenced once. Raises `MemoryExceeded` when all are in use."""
+        if not self.free:
+            raise MemoryExceeded(
+                f"all {len(self.references) * PAGE} positions of the key-value cache are in use",
+                "shorten the prompt, ask for fewer tokens or run fewer sequences at once",
+            )
+        page = heappop(self.free)
+        self.references[page] = 1
+        return page
+
+    def share(self, pages: Sequence[int]) -> None:
+        for page in pages:
+            self.references[page] += 1
+
+    def release(self, pages: Sequence[int]) -> None:
+        for page in pages:
+            self.references[page] -= 1
+            if self.references[page] == 0:
+                heappush(self.free, page)
+
+    def own(self, page: int) -> int:
+        """A page with the same content that nobody else holds: `page` itself, or a copy of it in all layers."""
+        if self.references[page] == 1:
+            return page
+        copy = self.take()
+        for tensor in (*self.keys, *self.values):
+            tensor[copy * PAGE : (copy + 1) * PAGE] = tensor[page * PAGE : (page + 1) * PAGE]
+        self.release([page])
+        return copy
+
+
+@dataclass(slots=True)
+class KVCache:
+    """One layer's keys and values as the rows at work see them: where the new tokens go and where each row's past lies.
+
+    `keys`, `values` (pages · PAGE, g, p); `written` (b · l) indices of the new tokens; `context[i]` all positions of row i, the
+    new ones included, in order: a slice where its pages are neighbours, else indices.
+    """
+
+    keys: Tensor
+    values: Tensor
+    written: Tensor
+    context: list[slice | Tensor]
+
+    def write(self, k: Tensor, v: Tensor) -> None:
+        """Store the new tokens' k, v (b, l, g, p)."""
+        self.keys[self.written] = k.flatten(0, 1)
+        self.values[self.written] = v.flatten(0, 1)
+
+    def read(self, row: int) -> tuple[Tensor, Tensor]:
+        """Keys and values (m, g, p) of all m positions of a row."""
+        return self.keys[self.context[row]], self.values[self.context[row]]
+
+
+@dataclass(slots=True)
+class LayerState:
+    """What one block receives: its part of the memory for the b rows at work."""
+
+    mamba: MambaState
+    kv: KVCache | None = None
+
+
+@dataclass(slots=True)
+class Extension:
+    """A forward pass in preparation: `layers` of memory for its rows and the absolute `positions` (b, l) of its tokens."""
+
+    layers: list[LayerState]
+    positions: Tensor
+
+
+class Snapshot:
+    """A copy of one slot's memory: recurrent tensors by value, KV pages by reference (given back when it is garbage)."""
+
+    def __init__(self, length: int, mamba: list[MambaState], pages: list[int], pool: KVPool | None) -> None:
+        self.length = length
+        self.mamba = mamba
+        self.pages = pages
+        if pool is not None:
+            pool.share(pages)
+            weakref.finalize(self, pool.release, list(pages))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the recurrent tensors; shared pages belong to the pool."""
+        return sum(layer.nbytes for layer in self.mamba)
+
+
+class ModelState:
+    """The memory of `slots` independent sequences. `lengths[i]` is the number of tokens that slot i has consumed."""
+
+    def __init__(self, mamba: list[MambaState], pool: KVPool | None = None) -> None:
+        self.mamba = mamba
+        self.pool = pool
+        self.slots = mamba[0].conv.shape[0]
+        self.lengths = [0] * self.slots
+        self.pages: list[list[int]] = [[] for _ in range(self.slots)]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in use: the recurrent tensors of all slots and the pages that hold something."""
+        used = 0 if self.pool is None else len(self.pool.references) - len(self.pool.free)
+        return sum(layer.nbytes for layer in self.mamba) + (used * self.pool.bytes_per_page if self.pool else 0)
+
+    def reset(self, slot: int) -> None:
+        """Make a slot the record of the empty sequence."""
+        for layer in self.mamba:
+            layer.rows(slot, slot + 1).zero_()
+        self._set(slot, 0, [])
+
+    def move(self, source: int, target: int) -> None:
+        """Let `target` continue the sequence of `source`, and empty `source`. Its own sequence is forgotten."""
+        if source == target:
+            return
+        self.fork(source, target)
+        self.reset(source)
+
+    def fork(self, source: int, target: int) -> None:
+        """Make `target` a second record of the sequence in `source`; the two go on independently."""
+        if source == target:
+            return
+        for layer in self.mamba:
+            layer.rows(target, target + 1).copy_(layer.rows(source, source + 1))
+        self._set(target, self.lengths[source], self.pages[source], share=True)
+
+    def snapshot(self, slot: int) -> Snapshot:
+        """A copy of a slot that `restore` can bring back, into any slot and any number of times."""
+        mamba = [layer.rows(slot, slot + 1).clone() for layer in self.mamba]
+        return Snapshot(self.lengths[slot], mamba, list(self.pages[slot]), self.pool)
+
+    def restore(self, slot: int, snapshot: Snapshot) -> None:
+        """Make a slot the record of the sequence that the snapshot was taken of."""
+        for layer, saved in zip(self.mamba, snapshot.mamba, strict=True):
+            layer.rows(slot, slot + 1).copy_(saved)
+        self._set(slot, snapshot.length, snapshot.pages, share=True)
+
+    def _set(self, slot: int, length: int, pages: list[int], share: bool = False) -> None:
+        """Point a slot at other pages; the new ones are taken before the old ones are given back, as they may be the same."""
+        if self.pool is not None:
+            if share:
+                self.pool.share(pages)
+            self.pool.release(self.pages[slot])
+        self.pages[slot] = list(pages)
+        self.lengths[slot] = length
+
+    @contextmanager
+    def extend(self, start: int, stop: int, length: int) -> Iterator[Extension]:
+        """Prepare slots start … stop−1 for `length` more tokens each, and count them when the block ends well.
+
+        A forward pass that dies in the middle would leave some layers before and some after it: its slots are emptied instead,
+        so that a state is never a record of nothing. Raises `MemoryExceeded`, with no length changed, if the pages run out.
+        """
+        slots = range(start, stop)
+        if self.pool is not None:
+            for slot in slots:
+                self._reserve(slot, length)
+        try:
+            yield self._extension(slots, length)
+        except BaseException:
+            for slot in slots:
+                self.reset(slot)
+            raise
+        for slot in slots:
+            self.lengths[slot] += length
+
+    def _reserve(self, slot: int, length: int) -> None:
+        """Give a slot pages for `length` more tokens, none of which anybody else can see."""
+        assert self.pool is not None
+        pages, used = self.pages[slot], self.lengths[slot]
+        if used % PAGE and length:
+            pages[used // PAGE] = self.pool.own(pages[used // PAGE])
+        while len(pages) * PAGE < used + length:
+            pages.append(self.pool.take())
+
+    def _extension(self, slots: range, length: int) -> Extension:
+        device = self.mamba[0].conv.device
+        starts = torch.tensor([self.lengths[slot] for slot in slots], device=device)
+        positions = starts[:, None] + torch.arange(length, device=device)  # b l
+        mamba = [layer.rows(slots.start, slots.stop) for layer in self.mamba]
+        if self.pool is None:
+            return Extension([LayerState(layer) for layer in mamba], positions)
+        caches = self._caches(slots, length)
+        return Extension([LayerState(layer, cache) for layer, cache in zip(mamba, caches, strict=True)], positions)
+
+    def _caches(self, slots: range, length: int) -> Iterator[KVCache]:
+        """One `KVCache` a layer; the indices are worked out once and copied to each device once."""
+        assert self.pool is not None
+        context = [self._context(slot, self.lengths[slot] + length) for slot in slots]
+        written = torch.cat([_tail(rows, length) for rows in context])
+        on_device: dict[torch.device, tuple[Tensor, list[slice | Tensor]]] = {}
+        for keys, values in zip(self.pool.keys, self.pool.values, strict=True):
+            if keys.device not in on_device:
+                moved = [rows if isinstance(rows, slice) else rows.to(keys.device) for rows in context]
+                on_device[keys.device] = (written.to(keys.device), moved)
+            yield KVCache(keys, values, *on_device[keys.device])
+
+    def _context(self, slot: int, length: int) -> slice | Tensor:
+        """Where the first `length` tokens of a slot lie in a layer's keys and values."""
+        pages = self.pages[slot][: -(-length // PAGE)]
+        first = pages[0]
+        if pages == list(range(first, first + len(pages))):
+            return slice(first * PAGE, first * PAGE + length)
+        rows = torch.tensor(pages)[:, None] * PAGE + torch.arange(PAGE)  # pages PAGE
+        return rows.flatten()[:length]
+
+
+def _tail(rows: slice | Tensor, length: int) -> Tensor:
+    """The last `length` indices of a context."""
+    return torch.arange(rows.stop - length, rows.stop) if isinstance(rows, slice) else rows[-length:]
