@@ -20,7 +20,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers.models import BPE
 
 from modeling.documents import read_object
-from modeling.errors import BadModelFile, ModelNotFound
+from modeling.errors import BadModelFile
 
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 END_OF_TURN = "<|im_end|>"  # the ChatML end of a message, in every instruct model of both families
@@ -54,11 +54,11 @@ class Tokenizer:
         """The tokenizer whose files lie in `folder`: tokenizer.json, and beside it, all optional, tokenizer_config.json,
         special_tokens_map.json, added_tokens.json and chat_template.jinja.
 
-        Raises `ModelNotFound` if there is no tokenizer.json and `BadModelFile` if a file is damaged.
+        Raises `BadModelFile` if there is no tokenizer.json or a file is damaged.
         """
         path = folder / "tokenizer.json"
         if not path.is_file():
-            raise ModelNotFound(f"{folder} has no tokenizer.json", _hint_without_tokenizer(folder))
+            raise BadModelFile(f"{folder} has no tokenizer.json", _hint_without_tokenizer(folder))
         config = read_object(folder / "tokenizer_config.json")
         legacy = "added_tokens_decoder" not in config
         if legacy:

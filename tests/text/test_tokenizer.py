@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import transformers
 
-from modeling.errors import BadModelFile, ModelNotFound
+from modeling.errors import BadModelFile
 from modeling.text.tokenizer import Tokenizer
 
 TEXTS = [
@@ -112,10 +112,10 @@ def test_damaged_files_are_named(name: str, content: str | bytes, make_folder: C
 
 
 def test_missing_tokenizer_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match=r"no tokenizer\.json"):
+    with pytest.raises(BadModelFile, match=r"no tokenizer\.json"):
         Tokenizer.from_folder(tmp_path)
     (tmp_path / "tokenizer.model").touch()
-    with pytest.raises(ModelNotFound) as caught:
+    with pytest.raises(BadModelFile) as caught:
         Tokenizer.from_folder(tmp_path)
     assert "tokenizer.json only" in caught.value.hint
 
