@@ -2,7 +2,7 @@
 
     CLI ── ModelSpec ──► open_model          which checkpoint, on which device, in which dtype
     CLI ── Request ────► Engine              prompt ids + SamplingParams
-    CLI ◄─ Token … Finished(reason, Stats)   what the engine yields, in order
+    CLI ◄─ Token … Finished(reason, Stats)   what the engine yields, in order (or Failed, to a batch)
     CLI ◄─ Progress                          how far a long stage is
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from modeling.errors import InvalidRequest
+from modeling.errors import FalconError, InvalidRequest
 
 DType = Literal["auto", "bfloat16", "float16", "float32"]
 Kernels = Literal["auto", "triton", "torch", "mamba-ssm"]
@@ -144,6 +144,13 @@ class Finished:
     text: str = ""
     stop: str | int | None = None
     token_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The last event of a request that went wrong, in place of `Finished`: the others of its batch go on."""
+
+    error: FalconError
 
 
 @dataclass(frozen=True, slots=True)

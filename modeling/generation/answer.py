@@ -1,0 +1,101 @@
+"""One request on its way: the host's record of what was asked, what was drawn, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from time import perf_counter
+from typing import Protocol
+
+from modeling.generation.sampling import Draw
+from modeling.generation.stopping import StopMatcher
+from modeling.messages import Finished, FinishReason, Request, Stats, Token
+
+
+class Decoder(Protocol):
+    """Turns ids into text as they come. `push` returns what is certain: whole characters only; `flush` the rest, at the end."""
+
+    def push(self, id: int) -> str: ...
+
+    def flush(self) -> str: ...
+
+
+class Answer:
+    """What the engine knows of one request.
+
+    `budget` is the most tokens the answer may have, None without a limit. `slot` is where its state is, −1 while it waits.
+    `fed` counts the prompt tokens in the state. `ended` is the finish reason as soon as a token (or a budget of 0) has
+    decided it.
+    """
+
+    def __init__(self, id: int, request: Request, decoder: Decoder, stop_ids: Collection[int], budget: int | None) -> None:
+        self.id = id
+        self.request = request
+        self.budget = budget
+        self.slot = -1
+        self.fed = 0
+        self.token_ids: list[int] = []
+        self.ended: FinishReason | None = "length" if budget == 0 else None
+        self.prefill_seconds = 0.0
+        self._stop: str | int | None = None
+        self._decoder = decoder
+        self._matcher = StopMatcher(request.sampling.stop)
+        self._stop_ids = () if request.sampling.ignore_eos else stop_ids
+        self._submitted = perf_counter()
+        self._first = self._last = self._submitted
+
+    @property
+    def position(self) -> int:
+        """Index of the token to be drawn next, in the sequence of prompt and answer."""
+        return len(self.request.prompt_ids) + len(self.token_ids)
+
+    def chunk(self, size: int) -> tuple[int, ...]:
+        """The next prompt tokens to feed, at most `size`. Cut at multiples of `size`, whoever else is there."""
+        return self.request.prompt_ids[self.fed : self.fed + size]
+
+    def take(self, draw: Draw) -> Token:
+        """Append a drawn token. The token that ends the answer is told by `ended`; the text of a stop id is never shown."""
+        self._last = perf_counter()
+        if not self.token_ids:
+            self._first = self._last
+        self.token_ids.append(draw.id)
+        text = ""
+        if draw.id in self._stop_ids:
+            self.ended, self._stop = "stop", draw.id
+        else:
+            text = self._show(self._decoder.push(draw.id))
+        if self.ended is None and len(self.token_ids) == self.budget:
+            self.ended = "length"
+        return Token(draw.id, text, draw.logprob, draw.alternatives)
+
+    def finish(self, reason: FinishReason) -> Finished:
+        """The last event. What was held back is shown now, unless it completes a stop string after all."""
+        text = "" if self._cut else self._show(self._decoder.flush())
+        if not self._cut:
+            text += self._matcher.flush()
+        if reason == "interrupt":
+            return Finished(reason, self._stats(), text, None, tuple(self.token_ids))
+        return Finished("stop" if self._cut else reason, self._stats(), text, self._stop, tuple(self.token_ids))
+
+    @property
+    def _cut(self) -> bool:
+        """Whether a stop string was completed: nothing that follows is shown."""
+        return isinstance(self._stop, str)
+
+    def _show(self, text: str) -> str:
+        """Pass decoded text through the stop strings."""
+        shown, stop = self._matcher.push(text)
+        if stop is not None:
+            self.ended, self._stop = "stop", stop
+        return shown
+
+    def _stats(self) -> Stats:
+        started = bool(self.token_ids)
+        return Stats(
+            prompt_tokens=len(self.request.prompt_ids),
+            reused_tokens=0,
+            prefilled_tokens=self.fed,
+            completion_tokens=len(self.token_ids),
+            prefill_seconds=self.prefill_seconds,
+            decode_seconds=self._last - self._first,
+            first_token_seconds=self._first - self._submitted if started else 0.0,
+        )

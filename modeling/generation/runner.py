@@ -1,0 +1,92 @@
+"""The runner: a model and the memory of its slots. Prompts go in chunk by chunk, decode steps for the first b slots at once.
+
+It knows a model by its methods only, so a toy serves as well as a Falcon. A captured CUDA graph, or a device that runs ahead
+of the host, belongs behind `decode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from modeling.errors import MemoryExceeded
+
+
+class SlotState(Protocol):
+    """What the engine asks of a model's memory; `modeling.state.ModelState` has more."""
+
+    lengths: list[int]
+
+    def reset(self, slot: int) -> None: ...
+
+    def move(self, source: int, target: int) -> None: ...
+
+
+class Model(Protocol):
+    """What the runner asks of a model.
+
+    `config.vocab_size` is the width v of its logits; `max_positions` the longest sequence it was built for (None: any).
+    `prefill` extends one slot by ids (l) and returns logits (v) fp32 of the last position; `step` extends slots 0 … b−1 by
+    one of ids (b) each and returns logits (b, v) fp32.
+    """
+
+    max_positions: int | None
+
+    @property
+    def config(self) -> Any: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def make_state(self, slots: int, tokens: int | None = None) -> Any: ...
+
+    def prefill(self, ids: Tensor, state: Any, slot: int) -> Tensor: ...
+
+    def step(self, ids: Tensor, state: Any) -> Tensor: ...
+
+
+class Runner:
+    """Runs a model over `slots` independent sequences.
+
+    `prefill_chunk` is the most tokens of a prompt fed at once: it bounds the memory of a prefill and the wait of the others.
+    `context` is the room for tokens in each slot of a model whose memory grows (default: as many as it has positions); a model
+    without a limit of positions needs none and ignores it.
+    """
+
+    def __init__(self, model: Model, slots: int, prefill_chunk: int, context: int | None = None) -> None:
+        if slots < 1 or prefill_chunk < 1:
+            raise ValueError(f"slots ({slots}) and prefill_chunk ({prefill_chunk}) must be at least 1")
+        self.model = model
+        self.slots = slots
+        self.prefill_chunk = prefill_chunk
+        self.device = model.device
+        self.vocab_size = int(model.config.vocab_size)
+        limit = model.max_positions
+        self.max_positions = limit if limit is None or context is None else min(limit, context)
+        self.state: SlotState = model.make_state(slots, None if limit is None else self.max_positions)
+
+    @torch.inference_mode()
+    def prefill(self, ids: Sequence[int], slot: int) -> Tensor:
+        """Extend `slot` by one chunk → logits (v) fp32 after its last token. Raises `MemoryExceeded`; the slot is then void."""
+        with _memory_errors():
+            return self.model.prefill(torch.tensor(ids, device=self.device), self.state, slot).to(self.device)
+
+    @torch.inference_mode()
+    def decode(self, ids: Sequence[int]) -> Tensor:
+        """Extend slots 0 … b−1 by one token each → logits (b, v) fp32. Raises `MemoryExceeded`; these slots are then void."""
+        with _memory_errors():
+            return self.model.step(torch.tensor(ids, device=self.device), self.state).to(self.device)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryExceeded(
+            f"the device ran out of memory: {error}", "feed smaller chunks, run fewer sequences at once or shorten the context"
+        ) from error
