@@ -245,7 +245,7 @@ class Engine:
         if answer is self._joining:
             self._joining = None
             self.runner.state.reset(answer.slot)
-        elif answer.slot < len(self._decoding) and self._decoding[answer.slot] is answer:
+        elif answer.slot >= 0:
             last = self._decoding.pop()
             if last is answer:
                 self.runner.state.reset(answer.slot)
