@@ -1,0 +1,98 @@
+"""The commands of `falcon`, each in a module of its own name that is imported when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+SUMMARIES = {
+    "generate": "Complete a prompt.",
+}
+
+
+class _Commands(MutableMapping[str, Any]):
+    """name → command. The names are known at once, a command is made when it is asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            if name not in SUMMARIES:
+                raise KeyError(name)
+            app = typer.Typer(add_completion=False, rich_markup_mode=None)
+            settings = {"help_option_names": ["-h", "--help"]}
+            app.command(name, context_settings=settings)(getattr(import_module(f"{__name__}.{name}"), name))
+            self._made[name] = get_command(app)
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SUMMARIES)
+
+    def __len__(self) -> int:
+        return len(SUMMARIES)
+
+
+class LazyGroup(TyperGroup):
+    """A group whose overview is written from `SUMMARIES`, without importing a single command."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(SUMMARIES)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"falcon {version('falcon-cli')}")
+        except PackageNotFoundError:
+            typer.echo("falcon (run from its source, not installed)")
+        raise typer.Exit
+
+
+def _overview(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Run FalconMamba and Falcon-H1 language models.
+
+    MODEL is a Hugging Face id, a local folder, or one of the embedded checkpoints demo and demo-h1. The answer goes to stdout,
+    everything else to stderr.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def application() -> Any:
+    """The command `falcon`, ready to be invoked."""
+    app = typer.Typer(
+        cls=LazyGroup,
+        callback=_overview,
+        invoke_without_command=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    return get_command(app)

@@ -1,0 +1,96 @@
+"""`falcon`: the entry point, and the one place where errors become a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from falcon_cli import signals
+from falcon_cli.exit import ExitCode, code_of
+from modeling.errors import FalconError
+
+
+def main() -> NoReturn:
+    """Run the command line and leave the process with its exit code."""
+    code: int = ExitCode.FAILURE
+    try:
+        signals.install()
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # a second Ctrl-C while the first is being dealt with
+        code = ExitCode.INTERRUPTED
+    except signals.Terminated:
+        code = ExitCode.TERMINATED
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        os._exit(code)  # a library that was stopped half way through its import or download must not delay the exit
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Every error ends here, as two lines on stderr."""
+    from falcon_cli import console
+
+    debug = "--debug" in arguments or os.environ.get("FALCON_DEBUG", "") not in ("", "0")
+    try:
+        console.prepare_streams()
+        code = _invoke(arguments)
+        console.flush()
+        return code
+    except console.PipeClosed:
+        return ExitCode.PIPE_CLOSED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except signals.Terminated:
+        return ExitCode.TERMINATED
+    except FalconError as error:
+        if debug:
+            console.traceback()
+        code = code_of(error)
+        console.error(str(error), error.hint or ("falcon --help" if code == ExitCode.USAGE else ""))
+        return code
+    except MemoryError:
+        console.error("out of memory", "close other programs, or choose a smaller model or --dtype bfloat16")
+        return ExitCode.MEMORY
+    except BrokenPipeError:
+        console.abandon_stdout()
+        return ExitCode.PIPE_CLOSED
+    except OSError as error:
+        console.abandon_stdout()
+        console.error(str(error), "check the disk and the permissions")
+        return ExitCode.IO
+    except Exception as error:
+        if debug:
+            console.traceback()
+        hint = "this is a fault in falcon: please report it, with the output of the same command and --debug"
+        console.error(f"{type(error).__name__}: {error}", hint)
+        return ExitCode.FAILURE
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    """Parse the arguments and run the command they name."""
+    import typer
+
+    from falcon_cli.commands import application
+
+    usage_error: type[Exception] = typer.BadParameter.__mro__[1]  # Typer keeps UsageError itself private
+    command = application()
+    try:
+        with command.make_context("falcon", list(arguments)) as context:
+            code = command.invoke(context)
+    except typer.Exit as leaving:  # --help, --version
+        return leaving.exit_code
+    except usage_error as error:
+        return _usage(error)
+    return ExitCode.OK if code is None else int(code)
+
+
+def _usage(error: Exception) -> int:
+    """Report a command line that cannot be parsed."""
+    from falcon_cli import console
+
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "falcon"
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    console.error(message[:1].lower() + message[1:].rstrip("."), f"{path} --help")
+    return ExitCode.USAGE

@@ -1,0 +1,171 @@
+"""What goes to the two streams: the answer to stdout, everything else to stderr. Nothing else in falcon writes to either."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from falcon_cli.terminal import visible
+from modeling.errors import WriteFailed
+from modeling.messages import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+BAR_AFTER, LINE_AFTER = 0.5, 2.0  # seconds a stage may take in silence: on a terminal, elsewhere
+VERBS = {"download": "downloading", "load": "loading", "prefill": "reading the prompt"}
+
+
+class PipeClosed(BaseException):
+    """The reader of stdout has gone (`falcon … | head -1`): there is nobody left to write for."""
+
+
+def prepare_streams() -> None:
+    """Pipes and files are UTF-8 on every system; what a terminal cannot show becomes "?"."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            chosen = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if chosen else "utf-8", errors="replace")
+
+
+def prepare_libraries(debug: bool = False) -> None:
+    """Keep libraries from chattering. Call this before the first of them is imported; settings of the user are left alone."""
+    import warnings
+
+    for name, value in {
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_VERBOSITY": "error",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+    if not debug and not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def write(text: str) -> None:
+    """Write a part of the answer at once. On a terminal control characters are shown, not obeyed; a pipe gets the text itself.
+
+    Raises `PipeClosed` if nobody reads any more, `WriteFailed` if the text cannot be written.
+    """
+    out = sys.stdout
+    if out is None:
+        raise WriteFailed("standard output is closed", "start falcon with an open standard output, or redirect it to a file")
+    try:
+        out.write(visible(text) if out.isatty() else text)
+        out.flush()
+    except OSError as error:
+        raise _abandoned(error) from None
+
+
+def flush() -> None:
+    """Write out what stdout still holds. Raises as `write` does."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        raise _abandoned(error) from None
+
+
+def note(text: str) -> None:
+    """A line on stderr. If stderr cannot be written, there is nobody to tell."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(f"{visible(text)}\n")
+            sys.stderr.flush()
+    except OSError:
+        pass
+
+
+def error(what: str, hint: str = "") -> None:
+    """What went wrong and, if it is known, what to do next."""
+    note(f"error: {what}")
+    if hint:
+        note(f"hint: {hint}")
+
+
+def traceback() -> None:
+    """The traceback of the exception at hand, for --debug."""
+    from traceback import format_exc
+
+    note(format_exc().rstrip())
+
+
+def abandon_stdout() -> None:
+    """Give up stdout after a failed write: what its buffer still holds must not fail again when the process ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        pass  # not a real file: nothing is flushed at the end
+    finally:
+        os.close(nowhere)
+
+
+def _abandoned(error: OSError) -> BaseException:
+    abandon_stdout()
+    if isinstance(error, BrokenPipeError):
+        return PipeClosed()
+    return WriteFailed(f"standard output cannot be written: {error.strerror}", "check the disk that it is redirected to")
+
+
+class ProgressReport:
+    """A `ProgressSink` on stderr: a bar on a terminal, one line per stage elsewhere; nothing for what is done in a moment.
+
+    `close` it before anything else is written to the terminal.
+    """
+
+    def __init__(self, *, shown: bool = True) -> None:
+        self._shown = shown and sys.stderr is not None
+        self._stage: str | None = None
+        self._since = 0.0
+        self._told = False
+        self._bars: Bars | None = None
+        self._task: TaskID | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        if not self._shown:
+            return
+        if progress.stage != self._stage:
+            self.close()
+            self._stage, self._since, self._told = progress.stage, time.monotonic(), False
+        waited = time.monotonic() - self._since
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            if self._bars is not None or (waited > BAR_AFTER and progress.done < progress.total):
+                self._draw(progress)
+        elif waited > LINE_AFTER and not self._told:
+            self._told = True
+            note(f"{VERBS[progress.stage]}: {_amount(progress)}")
+        if progress.done >= progress.total:
+            self.close()
+
+    def close(self) -> None:
+        """Take the bar away; the next stage may draw a new one."""
+        if self._bars is not None:
+            self._bars.stop()
+        self._bars, self._stage = None, None
+
+    def _draw(self, progress: Progress) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        if self._bars is None:
+            amount = MofNCompleteColumn() if progress.stage == "prefill" else DownloadColumn()
+            text = TextColumn("{task.description}", markup=False)
+            self._bars = Bars(text, BarColumn(), amount, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+            self._task = self._bars.add_task(VERBS[progress.stage], total=progress.total)
+            self._bars.start()
+        if self._task is not None:
+            self._bars.update(self._task, completed=progress.done, total=progress.total)
+
+
+def _amount(progress: Progress) -> str:
+    if progress.stage == "prefill":
+        return f"{progress.total} tokens"
+    return f"{progress.total / 1e9:.2f} GB" if progress.total >= 1e8 else f"{progress.total / 1e6:.1f} MB"

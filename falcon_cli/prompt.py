@@ -1,0 +1,73 @@
+"""Where a prompt comes from: standard input, a file, the command line; in this order, with a blank line between them."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+from modeling.errors import InvalidRequest
+
+STDIN = Path("-")
+
+
+def read_prompt(text: str | None, file: Path | None, *, exact: bool = False) -> str:
+    """The prompt. Not `exact`: the newline that ends a file or a pipe, and a byte order mark, are no part of it.
+
+    Raises `InvalidRequest` if there is no prompt at all, a file cannot be read, or its bytes are not UTF-8.
+    """
+    parts = []
+    piped = read_stdin(wanted=file == STDIN)
+    if piped:
+        parts.append(piped if exact else _trimmed(piped))
+    if file is not None and file != STDIN:
+        content = read_file(file)
+        parts.append(content if exact else _trimmed(content))
+    if text is not None:
+        parts.append(text)
+    if not parts:
+        raise InvalidRequest("there is no prompt", 'falcon generate "Once upon a time", or -f FILE, or pipe a text in')
+    return "\n\n".join(parts)
+
+
+def read_stdin(*, wanted: bool = False) -> str | None:
+    """What is piped or redirected into the process; None if standard input is a terminal or a device, unless it is `wanted`."""
+    if sys.stdin is None:
+        return None
+    if not wanted and not _carries_data():
+        return None
+    try:
+        data = sys.stdin.buffer.read()
+    except OSError as error:
+        raise InvalidRequest(f"standard input cannot be read: {error.strerror}", "give the prompt as an argument") from None
+    return _decode(data, "standard input")
+
+
+def read_file(path: Path) -> str:
+    """The text of a file. Raises `InvalidRequest` if it cannot be read."""
+    try:
+        return _decode(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read: {error.strerror}", "check the name of the prompt file") from None
+
+
+def _carries_data() -> bool:
+    """Whether standard input is a pipe, a socket or a file: /dev/null and terminals have nothing to say."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+
+def _trimmed(text: str) -> str:
+    return text.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
+
+
+def _decode(data: bytes, name: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        what = f"{name} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}"
+        raise InvalidRequest(what, "convert it first, for example: iconv -f latin1 -t utf-8") from None

@@ -1,0 +1,112 @@
+"""One finished completion, as a JSON document for programs or as a block of statistics for people."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from modeling.messages import Finished, ModelInfo, SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Everything known when a completion has ended. `load_seconds` covers imports and weights."""
+
+    model: str
+    info: ModelInfo
+    sampling: SamplingParams
+    prompt_ids: tuple[int, ...]
+    text: str
+    finished: Finished
+    load_seconds: float
+    total_seconds: float
+
+
+def document(completion: Completion, *, with_ids: bool = False) -> dict[str, Any]:
+    """The JSON document of `falcon generate --json`. Timings in milliseconds and tokens per second (names of llama-server);
+    memory in bytes; `seed` is null where nothing is drawn. `completion_ids` are all sampled ids, a stop id included.
+    """
+    info, sampling, finished = completion.info, completion.sampling, completion.finished
+    stats = finished.stats
+    result: dict[str, Any] = {
+        "model": completion.model,
+        "revision": info.revision,
+        "kernels": info.kernels,
+        "device": info.device,
+        "dtype": info.dtype,
+        "quantization": info.quantization,
+        "prompt_tokens": stats.prompt_tokens,
+        "reused_tokens": stats.reused_tokens,
+        "completion_tokens": stats.completion_tokens,
+        "text": completion.text,
+        "finish_reason": finished.reason,
+        "stop": finished.stop,
+        "seed": sampling.seed if sampling.temperature > 0 else None,
+        "sampling": {name: value for name, value in asdict(sampling).items() if name not in ("seed", "sample_index")},
+        "timings": {
+            "load_ms": _milliseconds(completion.load_seconds),
+            "ttft_ms": _milliseconds(stats.first_token_seconds),
+            "prompt_ms": _milliseconds(stats.prefill_seconds),
+            "prompt_per_second": _rate(stats.prefilled_tokens, stats.prefill_seconds),
+            "predicted_ms": _milliseconds(stats.decode_seconds),
+            "predicted_per_second": _rate(stats.completion_tokens, stats.decode_seconds),
+        },
+        "memory": {
+            "weights_bytes": info.weights_bytes,
+            "state_bytes": info.state_bytes,
+            "peak_bytes": peak_bytes(info.device),
+        },
+    }
+    if with_ids:
+        result |= {"prompt_ids": list(completion.prompt_ids), "completion_ids": list(finished.token_ids)}
+    return result
+
+
+def statistics(completion: Completion) -> str:
+    """The block of --stats: ollama's names first, then what a recurrent state adds."""
+    info, finished = completion.info, completion.finished
+    stats = finished.stats
+    peak = peak_bytes(info.device)
+    rows = [
+        ("total duration", _duration(completion.total_seconds)),
+        ("load duration", _duration(completion.load_seconds)),
+        ("prompt eval count", f"{stats.prefilled_tokens} token(s)"),
+        ("prompt eval duration", _duration(stats.prefill_seconds)),
+        ("prompt eval rate", f"{_rate(stats.prefilled_tokens, stats.prefill_seconds):.2f} tokens/s"),
+        ("eval count", f"{stats.completion_tokens} token(s)"),
+        ("eval duration", _duration(stats.decode_seconds)),
+        ("eval rate", f"{_rate(stats.completion_tokens, stats.decode_seconds):.2f} tokens/s"),
+        ("time to first token", _duration(stats.first_token_seconds)),
+        ("reused tokens", str(stats.reused_tokens)),
+        ("state size", _size(info.state_bytes)),
+        ("peak memory", _size(peak) if peak is not None else "unknown"),
+        ("finish reason", finished.reason),
+    ]
+    return "\n".join(f"{name + ':':<21} {value}" for name, value in rows)
+
+
+def peak_bytes(device: str) -> int | None:
+    """The largest memory this process has had; None where the model lives in another memory or the system does not say."""
+    if not device.startswith("cpu") or sys.platform == "win32":
+        return None
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+def _rate(tokens: int, seconds: float) -> float:
+    return round(tokens / seconds, 2) if seconds > 0 else 0.0
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.2f}s" if seconds >= 1 else f"{seconds * 1000:.1f}ms"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
