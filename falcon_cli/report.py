@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from modeling.messages import Finished, ModelInfo, SamplingParams
+from modeling.messages import Finished, ModelInfo, SamplingParams, Stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def document(completion: Completion, *, with_ids: bool = False) -> dict[str, Any
             "prompt_ms": _milliseconds(stats.prefill_seconds),
             "prompt_per_second": _rate(stats.prefilled_tokens, stats.prefill_seconds),
             "predicted_ms": _milliseconds(stats.decode_seconds),
-            "predicted_per_second": _rate(stats.completion_tokens, stats.decode_seconds),
+            "predicted_per_second": _decode_rate(stats),
         },
         "memory": {
             "weights_bytes": info.weights_bytes,
@@ -76,7 +76,7 @@ def statistics(completion: Completion) -> str:
         ("prompt eval rate", f"{_rate(stats.prefilled_tokens, stats.prefill_seconds):.2f} tokens/s"),
         ("eval count", f"{stats.completion_tokens} token(s)"),
         ("eval duration", _duration(stats.decode_seconds)),
-        ("eval rate", f"{_rate(stats.completion_tokens, stats.decode_seconds):.2f} tokens/s"),
+        ("eval rate", f"{_decode_rate(stats):.2f} tokens/s"),
         ("time to first token", _duration(stats.first_token_seconds)),
         ("reused tokens", str(stats.reused_tokens)),
         ("state size", _size(info.state_bytes)),
@@ -102,6 +102,11 @@ def _milliseconds(seconds: float) -> float:
 
 def _rate(tokens: int, seconds: float) -> float:
     return round(tokens / seconds, 2) if seconds > 0 else 0.0
+
+
+def _decode_rate(stats: Stats) -> float:
+    """The first token comes out of the prefill: the decode time is that of the tokens after it."""
+    return _rate(max(stats.completion_tokens - 1, 0), stats.decode_seconds)
 
 
 def _duration(seconds: float) -> str:

@@ -29,11 +29,11 @@ class StreamDecoder:
         self._pieces = _pieces_of(tokenizer)
         self._tidier = _SpaceTidier() if tokenizer.tidies_spaces else None
 
-    def push(self, token_id: int) -> str:
+    def push(self, id: int) -> str:
         """What this token adds to the text: "" for a special token or while a character is incomplete."""
-        if token_id in self._special_ids:
+        if id in self._special_ids:
             return ""
-        text = self._pieces.push(token_id)
+        text = self._pieces.push(id)
         return self._tidier.push(text) if self._tidier else text
 
     def flush(self) -> str:

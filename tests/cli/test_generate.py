@@ -179,7 +179,7 @@ def test_stats_are_on_stderr_with_the_names_of_ollama_first(falcon: Falcon) -> N
         "eval duration",
         "eval rate",
     ]
-    assert "eval rate:            16.00 tokens/s" in outcome.err
+    assert "eval rate:            12.00 tokens/s" in outcome.err
     assert "finish reason:        stop" in outcome.err
 
 
