@@ -23,7 +23,8 @@ from modeling.generation import filters
 from modeling.generation.filters import Settings
 
 V = 1000
-LADDERS = [(4, 64, V), (64, V), (V,)]
+LOOKS = [4, 64, 500]
+WHOLE = ["sorting", "buckets"]
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,27 @@ class Case:
 
 
 def settings(*cases: Case) -> Settings:
-    def column(name: str, dtype: torch.dtype) -> Tensor:
-        return torch.tensor([[getattr(case, name)] for case in cases], dtype=dtype)
+    def column(name: str, dtype: torch.dtype, off: float) -> Tensor | None:
+        values = [[getattr(case, name)] for case in cases]
+        return None if all(value == off for (value,) in values) else torch.tensor(values, dtype=dtype)
 
     return Settings(
-        column("temperature", torch.float32),
-        column("top_k", torch.int64),
-        *(column(name, torch.float64) for name in ("top_p", "min_p", "typical_p")),
-        some_open_nucleus=any(case.top_k == 0 and case.top_p < 1 for case in cases),
-        some_typical=any(case.typical_p < 1 for case in cases),
+        temperature=torch.tensor([[case.temperature] for case in cases]),
+        mass_dtype=torch.float64,
+        top_k=column("top_k", torch.int64, 0),
+        top_p=column("top_p", torch.float64, 1),
+        min_p=column("min_p", torch.float64, 0),
+        typical_p=column("typical_p", torch.float64, 1),
+        most=max(case.top_k for case in cases),
     )
+
+
+@pytest.fixture(params=WHOLE)
+def whole(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to find the nearest tokens of a whole row, whatever its length."""
+    way: str = request.param
+    monkeypatch.setattr(filters, "_SORTABLE", 0 if way == "buckets" else 10**9)
+    return way
 
 
 def kept_by_transformers(logits: Tensor, case: Case) -> Tensor:
@@ -66,18 +78,12 @@ def kept_by_transformers(logits: Tensor, case: Case) -> Tensor:
     return warpers(torch.zeros(1, 1, dtype=torch.int64), logits[None].clone())[0]
 
 
-def kept_by_us(logits: Tensor, case: Case, widths: tuple[int, ...]) -> Tensor:
-    """Weights (v) of the kept tokens, found as `choose` and `choose_among_all` find them."""
+def kept_by_us(logits: Tensor, case: Case) -> Tensor:
+    """Weights (v) of the kept tokens, as `choose_among_all` finds them."""
     s = settings(case)
-    if not case.nucleus:
-        scaled = filters.scale(logits[None], logits.max(), s.temperature)
-        return filters.typical(scaled, scaled.exp(), s, widths)[0]
-    for width in widths:
-        ids, scaled, weights, proven = filters.nucleus(logits[None], s, width)
-        if proven.all():
-            weights = filters.typical(scaled, weights, s, [weights.shape[-1]])
-            return torch.zeros(len(logits)).scatter(0, ids[0], weights[0])
-    raise AssertionError("the last rung proves everything")
+    scaled, weights = filters.weigh(logits[None], logits.max(), s)
+    weights = filters.keep_front(scaled, filters.keep_by_rank(logits[None], weights, s), s)
+    return filters.keep_typical(scaled, weights, s)[0]
 
 
 def random_case(rng: random.Random) -> Case:
@@ -102,51 +108,48 @@ SINGLES = (
 )
 
 
-@pytest.mark.parametrize("widths", LADDERS, ids=str)
-def test_kept_set_equals_transformers(widths: tuple[int, ...]) -> None:
+@pytest.mark.usefixtures("whole")
+def test_kept_set_equals_transformers() -> None:
     rng = random.Random(0)
     torch.manual_seed(0)
     for case in [*SINGLES, *(random_case(rng) for _ in range(150))]:
-        for spread in (0.5, 3.0):  # flat: no narrow rung can prove anything; peaked: most do
+        for spread in (0.5, 3.0, 40.0):  # flat, like a language model, far beyond the range of the buckets
             logits = torch.randn(V) * spread
-            theirs, ours = kept_by_transformers(logits, case), kept_by_us(logits, case, widths)
-            kept = theirs > -torch.inf
-            # A weight may underflow where transformers keeps a token that it can never draw.
-            assert torch.equal(ours > 0, kept & (theirs.softmax(-1) > 0)), case
+            theirs, ours = kept_by_transformers(logits, case), kept_by_us(logits, case)
+            # A token whose weight underflows can never be drawn: whether it counts as kept is all the same.
+            assert torch.equal(ours > 0, (theirs > -torch.inf) & (theirs.softmax(-1) > 0)), case
             torch.testing.assert_close(ours / ours.sum(), theirs.softmax(-1), rtol=1e-4, atol=1e-9)
 
 
-@pytest.mark.parametrize("widths", [(4, 16, 60), (60,)], ids=str)
-def test_kept_values_equal_transformers_among_ties(widths: tuple[int, ...]) -> None:
-    """With few distinct logits (as bf16 gives) the kept *values* agree. top-p may cut a tie: it keeps the lowest ids, as
-    argmax does."""
+@pytest.mark.usefixtures("whole")
+def test_kept_values_equal_transformers_among_ties() -> None:
+    """With few distinct logits (as bf16 gives) the kept *values* agree. top-p may cut a tie: it keeps the lowest ids."""
     rng = random.Random(1)
     generator = torch.Generator().manual_seed(1)
     for _ in range(300):
         logits = torch.randint(-3, 4, (60,), generator=generator).float()
         case = random_case(rng)
         theirs = kept_by_transformers(logits, case)
-        ours = kept_by_us(logits, case, widths) > 0
+        ours = kept_by_us(logits, case) > 0
         assert torch.equal(logits[ours].sort().values, logits[theirs > -torch.inf].sort().values), case
-        cut = logits[ours].min() if case.typical_p == 1 else None
-        if cut is not None:
-            tied = ours[logits == cut]
-            assert torch.equal(tied, tied.sort(descending=True).values), "of equal logits, the lowest ids stay"
+        if case.typical_p == 1:
+            tied = ours[logits == logits[ours].min()]
+            assert torch.equal(tied, tied.sort(descending=True).values)
 
 
+@pytest.mark.usefixtures("whole")
 @pytest.mark.parametrize("case", [Case(top_p=0.0), Case(top_k=1), Case(typical_p=0.0), Case(min_p=1.0)], ids=str)
-@pytest.mark.parametrize("widths", LADDERS, ids=str)
-def test_the_narrowest_setting_keeps_exactly_one(case: Case, widths: tuple[int, ...]) -> None:
+def test_the_narrowest_setting_keeps_exactly_one(case: Case) -> None:
     logits = torch.linspace(-3, 3, V)[torch.randperm(V, generator=torch.Generator().manual_seed(2))]
-    kept = kept_by_us(logits, case, widths) > 0
+    kept = kept_by_us(logits, case) > 0
     assert kept.sum() == 1
     if case.typical_p == 1:
         assert kept.nonzero().item() == logits.argmax()
 
 
+@pytest.mark.usefixtures("whole")
 def test_top_p_zero_keeps_the_lowest_id_of_equal_logits() -> None:
-    for widths in LADDERS:
-        assert kept_by_us(torch.zeros(V), Case(top_p=0.0), widths).nonzero().tolist() == [[0]]
+    assert kept_by_us(torch.zeros(V), Case(top_p=0.0)).nonzero().tolist() == [[0]]
 
 
 def test_ranking_breaks_ties_by_id() -> None:
@@ -157,15 +160,29 @@ def test_ranking_breaks_ties_by_id() -> None:
         assert best[0].tolist() == [2, 2, 2, 1, 1, 0][: min(width, 6)]
 
 
-def test_a_row_chooses_the_same_on_every_rung_and_beside_any_neighbour() -> None:
+@pytest.mark.usefixtures("whole")
+@pytest.mark.parametrize("ranked", [True, False])
+def test_a_look_at_the_best_chooses_what_the_whole_row_does_beside_any_neighbour(ranked: bool) -> None:
     rng = random.Random(3)
     torch.manual_seed(3)
-    cases = [case for case in (random_case(rng) for _ in range(80)) if case.nucleus]
+    cases = [case for case in (random_case(rng) for _ in range(250)) if case.nucleus and (case.top_k > 0) == ranked]
     logits = torch.randn(len(cases), V) * torch.tensor([[rng.choice([0.2, 1.0, 4.0])] for _ in cases])
+    logits[::2] = (logits[::2] * 4).round() / 4  # ties
     u = torch.rand(len(cases), dtype=torch.float64)
-    together = [filters.choose(logits, settings(*cases), u, widths).tolist() for widths in LADDERS]
-    alone = [filters.choose(logits[i : i + 1], settings(case), u[i : i + 1], (64, V)).item() for i, case in enumerate(cases)]
-    assert together == [alone] * len(LADDERS)
+    alone = [filters.choose_among_all(logits[i : i + 1], settings(case), u[i : i + 1]).item() for i, case in enumerate(cases)]
+    for width in LOOKS:
+        assert filters.choose(logits, settings(*cases), u, width).tolist() == alone
+    assert filters.choose_among_all(logits, settings(*cases), u).tolist() == alone
+
+
+def test_a_row_within_sight_is_not_looked_at_in_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.randn(2, V, generator=torch.Generator().manual_seed(8)) * 3
+    u = torch.rand(2, dtype=torch.float64)
+    monkeypatch.setattr(filters, "choose_among_all", None)
+    for case in (Case(top_k=40), Case(top_k=40, top_p=0.9), Case(top_p=0.5), Case(min_p=0.1)):
+        filters.choose(logits, settings(case, case), u, 128)
+    with pytest.raises(TypeError):
+        filters.choose(logits[:1], settings(Case(top_k=128)), u[:1], 128)
 
 
 @pytest.mark.parametrize(
@@ -187,8 +204,9 @@ def test_draws_follow_the_filtered_distribution(case: Case) -> None:
     expected = kept_by_transformers(logits, case).softmax(-1).double() * n
     u = torch.rand(n, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     s = settings(case).rows(torch.zeros(n, dtype=torch.int64))
-    way = filters.choose if case.nucleus else filters.choose_among_all
-    counts = way(logits.expand(n, v), s, u, (8, v)).bincount(minlength=v)
+    rows = logits.expand(n, v)
+    drawn = filters.choose(rows, s, u, 8) if case.nucleus else filters.choose_among_all(rows, s, u)
+    counts = drawn.bincount(minlength=v)
     assert counts[expected == 0].sum() == 0
     likely = expected >= 5
     chi2 = ((counts - expected)[likely] ** 2 / expected[likely]).sum().item()
@@ -221,8 +239,8 @@ def test_extreme_temperatures_stay_finite() -> None:
     u = torch.tensor([0.999], dtype=torch.float64)
     for temperature in (filters.COLDEST, 1e-6, 100.0):
         for case in (Case(temperature), Case(temperature, top_p=0.9), Case(temperature, typical_p=0.9)):
-            way = filters.choose if case.nucleus else filters.choose_among_all
-            assert way(logits, settings(case), u, (4,)).item() == 3
+            assert filters.choose_among_all(logits, settings(case), u).item() == 3
+            assert not case.nucleus or filters.choose(logits, settings(case), u, 2).item() == 3
 
 
 def test_repetition_penalty_equals_transformers() -> None:
@@ -230,10 +248,9 @@ def test_repetition_penalty_equals_transformers() -> None:
     logits = torch.randn(1, V)
     ids = torch.randint(V, (1, 300))
     counts = torch.bincount(ids[0], minlength=V)[None].int()
-    zero = torch.zeros(1, 1)
     for penalty in (0.5, 1.1, 1.3, 8.0):
         theirs = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits.clone())
-        assert torch.equal(filters.penalize(logits, counts, torch.tensor([[penalty]]), zero, zero), theirs)
+        assert torch.equal(filters.penalize(logits, counts, torch.tensor([[penalty]])), theirs)
 
 
 def test_presence_is_subtracted_once_and_frequency_each_time() -> None:

@@ -204,21 +204,23 @@ def test_more_alternatives_than_tokens() -> None:
 
 
 @pytest.mark.promise
+@pytest.mark.parametrize("v", [V, 5000])
 @pytest.mark.parametrize("poison", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("params", [{"temperature": 0.0}, {}, {"top_k": 9}, {"top_p": 0.9}, {"typical_p": 0.5}, {"min_p": 0.1}])
-def test_a_number_that_is_none_is_noticed_in_its_row_only(poison: float, params: dict[str, float]) -> None:
-    sampler = Sampler(3, V, CPU)
-    for slot in range(3):
-        sampler.join(slot, SamplingParams(logprobs=2, repetition_penalty=1.1, **params), [1, 2])  # type: ignore[arg-type]
-    logits = torch.stack([logits_for(row) for row in range(3)])
-    healthy = sampler.sample(logits).fetch()
-    for slot in range(3):
-        sampler.join(slot, SamplingParams(logprobs=2, repetition_penalty=1.1, **params), [1, 2])  # type: ignore[arg-type]
+def test_a_number_that_is_none_is_noticed_in_its_row_only(poison: float, params: dict[str, float], v: int) -> None:
+    def sample() -> list[Draw]:
+        sampler = Sampler(3, v, CPU)
+        for slot in range(3):
+            sampler.join(slot, SamplingParams(logprobs=2, repetition_penalty=1.1, **params), [1, 2])  # type: ignore[arg-type]
+        return sampler.sample(logits).fetch()
+
+    logits = torch.stack([logits_for(row, v=v) for row in range(3)])
+    healthy = sample()
     logits[1, 123] = poison
-    draws = sampler.sample(logits).fetch()
+    draws = sample()
     assert [draw.finite for draw in draws] == [True, False, True]
     assert draws[0] == healthy[0] and draws[2] == healthy[2]
-    assert 0 <= draws[1].id < V
+    assert 0 <= draws[1].id < v
 
 
 def test_logits_stay_as_they_are() -> None:
