@@ -1,0 +1,226 @@
+"""A checkpoint becomes a model: shapes on `meta` → account of names → plan → tensors streamed to where they live."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from modeling.checkpoint import memory, names, offload, placement
+from modeling.checkpoint.files import Checkpoint
+from modeling.checkpoint.header import StoredTensor
+from modeling.checkpoint.memory import Need
+from modeling.checkpoint.placement import Plan
+from modeling.checkpoint.reader import TORCH_DTYPES, Reader
+from modeling.checkpoint.shards import read_tensors
+from modeling.config import ModelConfig
+from modeling.errors import BadModelFile, InvalidRequest, MemoryExceeded, UnsupportedConfig
+from modeling.messages import ModelSpec, Progress, ProgressSink
+from modeling.models import LanguageModel, build
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+_READERS = 4  # threads: a single one does not fill an NVMe disk or a page cache's bandwidth
+
+Sites = dict[str, list[tuple[nn.Module, str]]]
+"""Parameter name → all places (module, attribute) that share it."""
+
+
+def load(
+    checkpoint: Checkpoint, config: ModelConfig, spec: ModelSpec, progress: ProgressSink | None = None, *, state_bytes: int = 0
+) -> LanguageModel:
+    """The model that `config` describes, with the weights of `checkpoint`, placed as `spec` asks; ready for inference.
+
+    All parameters have one dtype. Peak host memory is the weights that stay there and 16 MiB for each of four threads.
+    `state_bytes` is room to leave on the device for the state. Sets `model.placement`, the `Plan` that was carried out.
+
+    Raises `BadModelFile`, `UnsupportedConfig`, `InvalidRequest`, `DeviceUnavailable` or `MemoryExceeded`: before any weights
+    are read, unless the disk or an allocation fails.
+    """
+    refuse_quantized(config.quantization)
+    stored = read_tensors(checkpoint.folder)
+    dtype = choose_dtype(spec.dtype, config, stored)
+    model = blueprint(config, dtype)
+    sites, tied = _sites(model)
+    shapes = {name: tuple(model.get_parameter(name).shape) for name in sites}
+    account = names.settle(config.model_type, config.num_hidden_layers, shapes, tied, stored)
+    reader = Reader()
+    _check_twins(account.twins, reader)
+    need = estimate(model, config, spec.prefill_chunk, state_bytes)
+    plan = placement.plan(model, model.block_class, spec, need)
+    with torch.inference_mode(False):  # whatever mode the caller is in, weights are tensors like any other
+        _fill(model, sites, plan, account.filled, dtype, reader, progress)
+    model.placement = plan  # type: ignore[assignment]
+    return model.requires_grad_(False).eval()
+
+
+def blueprint(config: ModelConfig, dtype: torch.dtype) -> LanguageModel:
+    """The model on `meta`: names, shapes and dtypes, and no memory. For arithmetic before a load, such as its state's size."""
+    with torch.device("meta"), _Uninitialised():
+        return build(config).to(dtype)
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Skips `torch.nn.init`: random numbers mean nothing on meta, and the first of them imports torch._dynamo, for 2 s."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs.get("tensor", *args[:1])
+        return func(*args, **kwargs)
+
+
+def refuse_quantized(quantization: Any) -> None:
+    """Raise `UnsupportedConfig` if config.json says that the weights are quantized."""
+    if not quantization:
+        return
+    method = quantization.get("quant_method") if isinstance(quantization, Mapping) else None
+    if method == "bitsandbytes" or (method is None and isinstance(quantization, Mapping) and "load_in_4bit" in quantization):
+        raise UnsupportedConfig(
+            "the weights are quantized with bitsandbytes, which falcon will read in a later version",
+            "use the unquantized model for now",
+        )
+    raise UnsupportedConfig(
+        f"the weights are quantized with {method!r}, which falcon does not read", "use the unquantized model"
+    )
+
+
+def choose_dtype(asked: str, config: ModelConfig, stored: Mapping[str, StoredTensor]) -> torch.dtype:
+    """The dtype to run in: what was `asked`; for "auto" what config.json says, else what most stored elements have.
+
+    Raises `InvalidRequest` for float16 with Falcon-H1, and for "auto" where the checkpoint's dtype is none to run in.
+    """
+    name = asked
+    if asked == "auto":
+        name = config.dtype if config.dtype in _DTYPES else _commonest(stored.values())
+    if name not in _DTYPES:
+        raise InvalidRequest(f"the checkpoint is stored as {name}", f"choose --dtype {', '.join(_DTYPES)}")
+    if name == "float16" and config.model_type == "falcon_h1":
+        raise InvalidRequest(
+            "Falcon-H1 overflows in float16: its activations leave the type's range, and the answers come out empty or broken",
+            "use --dtype bfloat16, or float32",
+        )
+    return _DTYPES[name]
+
+
+def _commonest(tensors: Iterable[StoredTensor]) -> str:
+    """The dtype, by torch's name, that most bytes of the checkpoint have."""
+    counts: Counter[str] = Counter()
+    for tensor in tensors:
+        counts[tensor.dtype] += tensor.nbytes
+    (commonest, _), *_ = counts.most_common(1) or [("none", 0)]
+    return str(TORCH_DTYPES.get(commonest, commonest)).removeprefix("torch.")
+
+
+def estimate(model: LanguageModel, config: ModelConfig, tokens: int, state_bytes: int) -> Need:
+    """What `model` (on meta) needs while it runs, `tokens` tokens at a time."""
+    parameters = list(model.parameters())
+    widest = max(size for parameter in model.blocks[0].parameters() for size in parameter.shape)
+    return memory.estimate(
+        sum(parameter.numel() for parameter in parameters),
+        parameters[0].itemsize,
+        widest,
+        config.vocab_size,
+        tokens,
+        state_bytes,
+    )
+
+
+def _sites(model: nn.Module) -> tuple[Sites, dict[str, str]]:
+    """Where each parameter is used, and the further names of shared ones → the first."""
+    sites: Sites = {}
+    tied: dict[str, str] = {}
+    first: dict[int, str] = {}
+    for prefix, module in model.named_modules():
+        for attribute, parameter in module.named_parameters(recurse=False):
+            name = f"{prefix}.{attribute}" if prefix else attribute
+            canonical = first.setdefault(id(parameter), name)
+            sites.setdefault(canonical, []).append((module, attribute))
+            if canonical != name:
+                tied[name] = canonical
+    for name, buffer in model.named_buffers():
+        if buffer.is_meta:  # computed in the constructor, and so lost on meta
+            raise NotImplementedError(f"buffer {name} has no values after a build on meta")
+    return sites, tied
+
+
+def _check_twins(twins: Iterable[tuple[StoredTensor, StoredTensor]], reader: Reader) -> None:
+    for one, other in twins:
+        if not reader.equal(one, other):
+            raise BadModelFile(
+                f"config.json ties the embedding and the head, but {one.file.parent} holds two different tensors for them",
+                "if the head is its own, say tie_word_embeddings: false in config.json",
+            )
+
+
+def _fill(
+    model: LanguageModel,
+    sites: Sites,
+    plan: Plan,
+    filled: Mapping[str, StoredTensor],
+    dtype: torch.dtype,
+    reader: Reader,
+    progress: ProgressSink | None,
+) -> None:
+    """Allocate what stays in memory, stream it in, and attach the visits of what does not."""
+    parts = placement.parts(model, model.block_class)
+    owner = {id(module): name for name, part in parts.items() for module in part.modules()}
+    staying: list[tuple[Tensor, StoredTensor]] = []
+    visitors: dict[str, list[offload.Visitor]] = {name: [] for name in parts}
+    for name, places in sites.items():
+        part = owner[id(places[0][0])]  # parts that share a parameter have one home
+        home, stored = plan.homes[part], filled[name]
+        source: Tensor | StoredTensor = stored
+        if home != "disk":
+            source = _allocate(stored.shape, dtype, home)
+            staying.append((source, stored))
+        parameter = nn.Parameter(source, requires_grad=False) if isinstance(source, Tensor) else None
+        for module, attribute in places:
+            if plan.offloaded(part):
+                visitors[owner[id(module)]].append(offload.Visitor(module, attribute, source))
+            else:
+                module._parameters[attribute] = parameter
+    _stream(staying, reader, progress)
+    if not plan.resident:
+        for name, part_module in parts.items():
+            offload.attach(part_module, plan.execution_device(name), dtype, visitors[name], reader)
+
+
+def _allocate(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    try:
+        return torch.empty(shape, dtype=dtype, device=device)
+    except (RuntimeError, MemoryError):  # torch.OutOfMemoryError is a RuntimeError
+        raise MemoryExceeded(
+            f"{device} ran out of memory while the weights were loaded",
+            "something else took what was free before: try again, or add --device-map auto",
+        ) from None
+
+
+def _stream(staying: list[tuple[Tensor, StoredTensor]], reader: Reader, progress: ProgressSink | None) -> None:
+    """Read all tensors into place, in the order of the files, and report bytes."""
+    total = sum(stored.nbytes for _, stored in staying)
+    report = progress or (lambda _: None)
+    report(Progress("load", 0, total))
+    staying = sorted(staying, key=lambda pair: (pair[1].file, pair[1].offset))
+    done = 0
+    for nbytes in _read_all(staying, reader):
+        done += nbytes
+        report(Progress("load", done, total))
+
+
+def _read_all(staying: list[tuple[Tensor, StoredTensor]], reader: Reader) -> Iterator[int]:
+    """Bytes of each tensor as it is read. The first failure, or an interrupt, ends all readers."""
+    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), thread_name_prefix="load") as pool:
+        sizes = {pool.submit(reader.into, target, stored): stored.nbytes for target, stored in staying}
+        try:
+            for future in as_completed(sizes):
+                future.result()
+                yield sizes[future]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
