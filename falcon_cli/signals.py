@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_arrived: list[int] = []  # signals whose exception is on its way, or was lost
+
 
 class Terminated(BaseException):
     """SIGTERM arrived. Like KeyboardInterrupt, no ordinary `except` stops it on its way to `main`."""
@@ -14,8 +16,17 @@ class Terminated(BaseException):
 
 def install() -> None:
     """SIGINT raises KeyboardInterrupt and SIGTERM raises `Terminated`, unless whoever started us had them ignored."""
+    _arrived.clear()
     _replace(signal.SIGINT, _interrupt)
     _replace(signal.SIGTERM, _terminate)
+
+
+def check() -> None:
+    """Raise again what a library has swallowed: importing torch loses one Ctrl-C in twenty. Call this between long stages."""
+    if signal.SIGTERM in _arrived:
+        raise Terminated
+    if signal.SIGINT in _arrived:
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -26,6 +37,7 @@ def first_interrupt(action: Callable[[], None]) -> Iterator[None]:
         _replace(signal.SIGINT, _interrupt)
         action()
 
+    check()
     before = signal.getsignal(signal.SIGINT)
     _replace(signal.SIGINT, once)
     try:
@@ -40,8 +52,10 @@ def _replace(number: signal.Signals, handler: Callable[[int, FrameType | None], 
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    _arrived.append(number)
     raise KeyboardInterrupt
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    _arrived.append(number)
     raise Terminated

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from falcon_cli import console
+from falcon_cli import console, signals
 from falcon_cli.exit import ExitCode
 from falcon_cli.options import ModelOptions, OutputOptions, SamplingOptions, with_options
 from falcon_cli.prompt import read_prompt
 from falcon_cli.report import Completion, document, statistics
-from falcon_cli.signals import first_interrupt
 from modeling.errors import InvalidRequest
 from modeling.messages import Failed, Finished, Request
 
@@ -86,6 +85,7 @@ def _open(model: ModelOptions, output: OutputOptions, progress: console.Progress
     console.prepare_libraries(output.debug)
     from modeling import api
 
+    signals.check()
     opened = api.open_model(spec, progress=progress)
     if not output.quiet:
         for notice in opened.info.notices:
@@ -100,7 +100,7 @@ def _answer(
     engine = opened.engine
     request_id = engine.submit(request)
     parts: list[str] = []
-    with first_interrupt(lambda: engine.cancel(request_id)):
+    with signals.first_interrupt(lambda: engine.cancel(request_id)):
         for _, event in engine.run():
             progress.close()
             if isinstance(event, Failed):

@@ -183,3 +183,11 @@ def test_a_closed_stdout_is_74_and_a_closed_stdin_is_no_prompt(start: Start) -> 
     shell[2] = 'exec "$@" <&-'
     done = subprocess.run(shell, capture_output=True, timeout=20)
     assert (done.returncode, done.stdout) == (0, b"A\n")
+
+
+def test_a_ctrl_c_that_a_library_swallows_is_not_lost(start: Start) -> None:
+    process = start("generate", "forever ab", "-m", "swallowing")
+    read_until(process.stderr, b"loading\n")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (130, b"", b"")
