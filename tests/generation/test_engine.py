@@ -311,6 +311,14 @@ def test_cancelled_at_any_stage(make_engine: MakeEngine, solo: Any, where: str) 
     assert model.state.tokens == [[]] * engine.runner.slots
 
 
+def test_cancelled_in_the_queue_is_never_computed(make_engine: MakeEngine) -> None:
+    engine, model = make_engine(prefill_chunk=8)
+    ids = [engine.submit(ask(*[1] * size, max_tokens=2, ignore_eos=True)) for size in (1, 2, 3)]
+    engine.cancel(ids[1])
+    assert [event.reason for event in collect(engine.run())[ids[1]]] == ["interrupt"]
+    assert [size for call, size in model.calls if call == "prefill"] == [1, 3]
+
+
 @pytest.mark.promise
 @pytest.mark.parametrize("call", range(1, 8))
 def test_cancelled_from_within_a_step_as_a_signal_would(make_engine: MakeEngine, call: int) -> None:

@@ -152,6 +152,16 @@ def test_top_p_zero_keeps_the_lowest_id_of_equal_logits() -> None:
     assert kept_by_us(torch.zeros(V), Case(top_p=0.0)).nonzero().tolist() == [[0]]
 
 
+@pytest.mark.usefixtures("whole")
+@pytest.mark.parametrize("name", ["top_p", "typical_p"])
+def test_a_filter_that_is_off_keeps_what_sums_round_away(name: str) -> None:
+    """A row without the filter, beside one with it: its tail weighs e⁻⁴⁰, which fp64 cannot add to 1."""
+    logits = torch.full((2, V), -40.0).index_fill(1, torch.tensor([5]), 0.0)
+    scaled, weights = filters.weigh(logits, torch.zeros(2, 1), s := settings(Case(**{name: 0.5}), Case()))
+    kept = filters.keep_typical(scaled, filters.keep_front(scaled, weights, s), s) > 0
+    assert kept.sum(-1).tolist() == [1, V]
+
+
 def test_ranking_breaks_ties_by_id() -> None:
     values = torch.tensor([[1.0, 2.0, 1.0, 2.0, 2.0, 0.0]])
     for width, certain in ((4, 3), (6, 6), (100, 6)):  # at a width of 4 either of the two ones may be the last
