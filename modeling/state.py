@@ -39,7 +39,7 @@ class MambaState:
     ) -> MambaState:
         """An empty memory: `conv` is (c, k), `ssm` the shape of one slot's state."""
         return cls(
-            torch.zeros(slots, *conv, dtype=dtype, device=device),
+            torch.zeros(slots, *conv[::-1], dtype=dtype, device=device).mT,  # laid out tap by tap, as tokens come in
             torch.zeros(slots, *ssm, dtype=torch.float32, device=device),
         )
 

@@ -10,6 +10,8 @@ Rules that all scans and convolutions here share:
 
 from __future__ import annotations
 
+from math import log
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,6 +20,7 @@ from modeling.state import KVCache
 
 SCAN_ELEMENTS = 2**20  # of a Mamba-1 chunk (b, t, e, n): 4 MiB in fp32, so that its few passes stay in a core's cache
 SSD_CHUNK = 64  # tokens of a Mamba-2 chunk: (t, t) matrices per head
+LOG2_E = 1.0 / log(2.0)  # exp(x) = exp2(x · log₂ e): half the time, and most of a Mamba-1 scan is exponentials
 ATTENTION_ELEMENTS = 2**21  # of the mask of one block of queries against all keys
 
 
@@ -46,15 +49,15 @@ def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | 
     """
     taps = weight.shape[-1]
     if state is None:
-        window = F.pad(x.transpose(1, 2), (taps - 1, 0))  # b c k-1+l
+        window = F.pad(x, (0, 0, taps - 1, 0))  # b k-1+l c
     else:
-        window = torch.cat((state[..., 1:], x.transpose(1, 2)), dim=-1)  # b c k-1+l
-        state.copy_(window[..., -taps:])
+        window = torch.cat((state.mT[:, 1:], x), dim=1)  # b k-1+l c
+        state.mT.copy_(window[:, -taps:])
     if x.shape[1] == 1:
-        y = (window * weight).sum(-1, dtype=torch.float32)[:, None]  # b 1 c
+        y = (window.float() * weight.T).sum(1, keepdim=True)  # b 1 c
         return F.silu(y if bias is None else y + bias).to(x.dtype)
-    y = F.conv1d(window, weight[:, None], bias, groups=weight.shape[0])  # b c l
-    return F.silu(y).transpose(1, 2)
+    y = F.conv1d(window.mT, weight[:, None], bias, groups=weight.shape[0])  # b c l
+    return F.silu(y).mT
 
 
 def selective_scan(
@@ -74,17 +77,17 @@ def selective_scan(
     x, dt (b, l, e); A (e, n) fp32, negative; B, C (b, l, n); D, dt_bias (e); state (b, e, n) fp32. Returns y (b, l, e) fp32.
     """
     x, B, C = x.float(), B.float(), C.float()
-    dt = F.softplus(dt.float() + dt_bias.float())
+    dt = F.softplus(dt.float() + dt_bias)
     if x.shape[1] == 1 and state is not None:
         y = _selective_step(x[:, 0], dt[:, 0], A, B[:, 0], C[:, 0], state)[:, None]
     else:
         y = _selective_chunks(x, dt, A, B, C, state)
-    return y + D.float() * x
+    return y + D * x
 
 
 def _selective_step(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor) -> Tensor:
     """One token: x, dt (b, e); B, C (b, n); state (b, e, n) in place → S C (b, e)."""
-    state.mul_((dt[..., None] * A).exp_())
+    state.mul_(((dt * LOG2_E)[..., None] * A).exp2_())
     state.addcmul_((dt * x)[..., None], B[:, None])
     return (state @ C[..., None]).squeeze(-1)
 
@@ -94,7 +97,7 @@ def _selective_chunks(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, st
     size = max(8, SCAN_ELEMENTS // (x.shape[0] * A.numel()))  # t
     carried, ys = state, []
     for part in (slice(i, i + size) for i in range(0, x.shape[1], size)):
-        decay = torch.exp(dt[:, part, :, None] * A)  # b t e n
+        decay = torch.exp2((dt[:, part] * LOG2_E)[..., None] * A)  # b t e n
         drive = (dt[:, part] * x[:, part])[..., None] * B[:, part, None]  # b t e n
         if carried is not None:
             drive[:, 0] += decay[:, 0] * carried
@@ -148,7 +151,7 @@ def ssd(
     state (b, h, p, n) fp32. Returns y (b, l, h, p) fp32.
     """
     x, B, C = x.float(), B.float(), C.float()
-    dt = F.softplus(dt.float() + dt_bias.float()).clamp(*dt_limit)
+    dt = F.softplus(dt.float() + dt_bias).clamp(*dt_limit)
     if x.shape[1] == 1 and state is not None:
         y = _ssd_step(x[:, 0], dt[:, 0], A, B[:, 0], C[:, 0], state)[:, None]
     else:
@@ -159,16 +162,16 @@ def ssd(
         if state is not None and carried is not None:
             state.copy_(carried)
         y = torch.cat(ys, dim=1)
-    return y + D.float()[:, None] * x
+    return y + D[:, None] * x
 
 
 def _ssd_step(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor) -> Tensor:
     """One token: x (b, h, p), dt (b, h), B, C (b, g, n), state (b, h, p, n) in place → S C (b, h, p)."""
-    groups = B.shape[1]
-    grouped = state.unflatten(1, (groups, -1))  # b g h/g p n
-    grouped.mul_((dt * A).exp_().unflatten(1, (groups, -1))[..., None, None])
-    grouped.addcmul_((dt[..., None] * x).unflatten(1, (groups, -1))[..., None], B[:, :, None, None])
-    y: Tensor = grouped.flatten(2, 3) @ C[..., None]  # b g h/g·p 1
+    b, g, n = B.shape
+    state.mul_((dt * A).exp_()[..., None, None])
+    grouped = state.view(b, g, -1, n)  # b g h/g·p n
+    grouped.addcmul_((dt[..., None] * x).view(b, g, -1, 1), B[:, :, None])
+    y = C[:, :, None] @ grouped.mT  # b g 1 h/g·p
     return y.view_as(x)
 
 
@@ -205,9 +208,11 @@ def segment_sums(a: Tensor) -> Tensor:
 
 
 def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021, eq. 34) on pairs (i, i + p/2): x (b, l, h, p); cos, sin (b, l, 1, p) in x's dtype."""
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-second, first), dim=-1) * sin
+    """Rotary positions (Su et al. 2021, eq. 34): the pair (x_i, x_{i+p/2}) turned by its angle.
+
+    x (b, l, h, p); cos, sin (b, l, 1, p) in x's dtype, the first half of sin negated → (b, l, h, p).
+    """
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, cache: KVCache | None = None) -> Tensor:
@@ -223,16 +228,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, cache: KVCache | None = None) -> 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """One row: q (l, h, p) are the last l of the m positions of k, v (m, g, p) → (l, h, p)."""
-    h, (m, g) = q.shape[1], k.shape[:2]
-    first = m - q.shape[0]  # position of the first query
+    (m, g), first = k.shape[:2], k.shape[0] - q.shape[0]  # the position of the first query
     k, v = k.transpose(0, 1)[None], v.transpose(0, 1)[None]  # 1 g m p
-    block = max(1, ATTENTION_ELEMENTS // (m * (h // g)))
+    if q.shape[0] == 1:  # the heads of a group ask as if they were so many queries of one head: k and v are read once
+        out = F.scaled_dot_product_attention(q.view(1, g, -1, q.shape[-1]), k, v)  # 1 g h/g p
+        return out.flatten(1, 2)
+    block = max(1, ATTENTION_ELEMENTS // m)
     outputs = []
     for start in range(0, q.shape[0], block):  # queries in blocks: the mask stays small however long the context
-        rows = q[start : start + block].unflatten(1, (g, -1)).permute(1, 2, 0, 3)  # g h/g t p
-        t, mask = rows.shape[2], None
-        if q.shape[0] > 1:
-            mask = torch.ones(t, m, dtype=torch.bool, device=q.device).tril_(first + start).repeat(h // g, 1)  # h/g·t m
-        out = F.scaled_dot_product_attention(rows.flatten(1, 2)[None], k, v, attn_mask=mask)  # 1 g h/g·t p
-        outputs.append(out[0].unflatten(1, (-1, t)).permute(2, 0, 1, 3).flatten(1, 2))  # t h p
-    return torch.cat(outputs)
+        part = q[start : start + block].transpose(0, 1)[None]  # 1 h t p
+        mask = torch.ones(part.shape[2], m, dtype=torch.bool, device=q.device).tril_(first + start)
+        outputs.append(F.scaled_dot_product_attention(part, k, v, attn_mask=mask, enable_gqa=True)[0].transpose(0, 1))
+    return torch.cat(outputs)  # l h p

@@ -11,7 +11,7 @@ from modeling.layers.layer import Layer
 from modeling.layers.linear import Linear
 from modeling.state import KVCache
 
-Rotation = tuple[Tensor, Tensor]  # cos, sin (b, l, 1, p)
+Rotation = tuple[Tensor, Tensor]  # cos, ±sin (b, l, 1, p)
 
 
 class Attention(Layer):
@@ -21,6 +21,7 @@ class Attention(Layer):
         super().__init__()
         d, p, bias = c.hidden_size, c.head_dim, c.attention_bias
         self.head_dim = p
+        self.heads = (c.num_attention_heads, c.num_key_value_heads)
         self.key_multiplier = c.multipliers.key
         self.q_proj = Linear(d, c.num_attention_heads * p, bias=bias)
         self.k_proj = Linear(d, c.num_key_value_heads * p, bias=bias)
@@ -29,17 +30,20 @@ class Attention(Layer):
 
     def forward(self, u: Tensor, rotation: Rotation, cache: KVCache | None = None) -> Tensor:
         """u (b, l, d), normed → (b, l, d); the l new keys and values are stored in `cache`."""
-        heads = (-1, self.head_dim)
-        q = self.q_proj(u).unflatten(-1, heads)  # b l h p
-        k = (self.k_proj(u) * self.key_multiplier).unflatten(-1, heads)  # b l g p
-        v = self.v_proj(u).unflatten(-1, heads)
-        y = kernels.attention(kernels.rotary(q, *rotation), kernels.rotary(k, *rotation), v, cache)
+        heads = (*u.shape[:2], -1, self.head_dim)
+        k = self.k_proj(u) * self.key_multiplier
+        qk = torch.cat((self.q_proj(u), k), dim=-1).view(heads)  # b l h+g p
+        q, k = kernels.rotary(qk, *rotation).split(self.heads, dim=2)
+        y = kernels.attention(q, k, self.v_proj(u).view(heads), cache)  # b l h p
         return self.o_proj(y.flatten(-2))
 
 
 def rotation(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype) -> Rotation:
-    """cos and sin of position · θ^(−2i/p), in fp32 and then rounded to `dtype`: positions (b, l) → two (b, l, 1, p)."""
+    """cos and ±sin of position · θ^(−2i/p), in fp32 and then rounded to `dtype`: positions (b, l) → two (b, l, 1, p).
+
+    The sine's first half is negative: that of the pairs' first members (see `kernels.rotary`).
+    """
     exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=positions.device) / head_dim
     angles = positions[..., None, None].float() * (1.0 / theta**exponents)  # b l 1 p/2
-    angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((cos, cos), dim=-1).to(dtype), torch.cat((-sin, sin), dim=-1).to(dtype)

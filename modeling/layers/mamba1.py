@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modeling import kernels
 from modeling.config import FalconMambaConfig
-from modeling.layers.decay import decay_rate
-from modeling.layers.layer import Layer
 from modeling.layers.linear import Linear
+from modeling.layers.state_space import StateSpace
 from modeling.state import MambaState
 
 
-class Mamba1(Layer):
+class Mamba1(StateSpace):
     """One selective state space over e channels of n states each."""
 
     def __init__(self, c: FalconMambaConfig) -> None:
-        super().__init__()
         e, n, r = c.intermediate_size, c.state_size, c.time_step_rank
-        self.sizes = (r, n, n)
+        super().__init__(e, n)
+        self.sizes = (r, 2 * n)
         self.eps = c.mixer_rms_eps
         self.in_proj = Linear(c.hidden_size, 2 * e, bias=c.use_bias)
         self.conv1d = nn.Conv1d(e, e, c.conv_kernel, groups=e, bias=c.use_conv_bias)
         self.x_proj = Linear(e, r + 2 * n, bias=False)
         self.dt_proj = Linear(r, e, bias=True)
-        self.A_log = nn.Parameter(torch.zeros(e, n))
-        self.D = nn.Parameter(torch.ones(e))
         self.out_proj = Linear(e, c.hidden_size, bias=c.use_bias)
 
     def forward(self, u: Tensor, state: MambaState | None = None) -> Tensor:
@@ -36,9 +32,9 @@ class Mamba1(Layer):
         x, z = self.in_proj(u).chunk(2, dim=-1)  # b l e
         x = kernels.causal_conv(x, self.conv1d.weight[:, 0], self.conv1d.bias, conv)
 
-        dt, B, C = self.x_proj(x).split(self.sizes, dim=-1)  # b l r, b l n, b l n
-        dt, B, C = (kernels.rms_norm(part, None, self.eps) for part in (dt, B, C))
-        dt = F.linear(dt, self.dt_proj.weight)  # b l e; its bias belongs inside the softplus
+        dt, BC = self.x_proj(x).split(self.sizes, dim=-1)  # b l r, b l 2n
+        dt = F.linear(kernels.rms_norm(dt, None, self.eps), self.dt_proj.weight)  # b l e; the scan adds the bias
+        B, C = kernels.rms_norm(BC.unflatten(-1, (2, -1)), None, self.eps).unbind(-2)  # b l n, each normed by itself
 
-        y = kernels.selective_scan(x, dt, decay_rate(self.A_log), B, C, self.D, self.dt_proj.bias, ssm)
+        y = kernels.selective_scan(x, dt, self.A, B, C, self.D, self.dt_proj.bias, ssm)
         return self.out_proj((y * F.silu(z)).to(u.dtype))

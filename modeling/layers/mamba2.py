@@ -8,24 +8,21 @@ from torch.nn import functional as F
 
 from modeling import kernels
 from modeling.config import FalconH1Config
-from modeling.layers.decay import decay_rate
-from modeling.layers.layer import Layer
 from modeling.layers.linear import Linear
 from modeling.layers.norm import RMSNorm
+from modeling.layers.state_space import StateSpace
 from modeling.state import MambaState
 
 
-class Mamba2(Layer):
+class Mamba2(StateSpace):
     """A selective state space of h heads, p channels and n states each; groups of heads share B and C."""
 
     def __init__(self, c: FalconH1Config) -> None:
-        super().__init__()
+        super().__init__(c.mamba_n_heads)
         self.config = c
         e, h, gn = c.mamba_d_ssm, c.mamba_n_heads, c.mamba_n_groups * c.mamba_d_state
         self.in_proj = Linear(c.hidden_size, e + c.conv_dim + h, bias=c.mamba_proj_bias)
         self.conv1d = nn.Conv1d(c.conv_dim, c.conv_dim, c.mamba_d_conv, groups=c.conv_dim, bias=c.mamba_conv_bias)
-        self.A_log = nn.Parameter(torch.zeros(h))
-        self.D = nn.Parameter(torch.ones(h))
         self.dt_bias = nn.Parameter(torch.zeros(h))
         self.norm = RMSNorm(e, c.rms_norm_eps) if c.mamba_rms_norm else None
         self.out_proj = Linear(e, c.hidden_size, bias=c.projectors_bias)
@@ -37,18 +34,18 @@ class Mamba2(Layer):
         """u (b, l, d), normed → (b, l, d); `state` is extended by the l tokens in place."""
         c = self.config
         conv, ssm = (state.conv, state.ssm) if state else (None, None)
-        g, n, p = c.mamba_n_groups, c.mamba_d_state, c.mamba_d_head
+        rows, g, n, p = u.shape[:2], c.mamba_n_groups, c.mamba_d_state, c.mamba_d_head
         projected = self.in_proj(u * c.multipliers.ssm_in) * self.scale(u)
         z, xBC, dt = projected.split(self.sizes, dim=-1)  # b l e, b l e+2gn, b l h
         xBC = kernels.causal_conv(xBC, self.conv1d.weight[:, 0], self.conv1d.bias, conv)
         x, B, C = xBC.split((self.sizes[0], g * n, g * n), dim=-1)
 
         y = kernels.ssd(
-            x.unflatten(-1, (-1, p)),  # b l h p
+            x.reshape(*rows, -1, p),  # b l h p
             dt,
-            decay_rate(self.A_log),
-            B.unflatten(-1, (g, n)),  # b l g n
-            C.unflatten(-1, (g, n)),
+            self.A,
+            B.reshape(*rows, g, n),
+            C.reshape(*rows, g, n),
             self.D,
             self.dt_bias,
             c.time_step_limit,

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from modeling import kernels
 from modeling.state import Extension, ModelState
 
 
@@ -54,9 +55,10 @@ class LanguageModel(nn.Module, ABC):
 
     def step(self, ids: Tensor, state: ModelState) -> Tensor:
         """Extend slots 0 … b−1 by one token each: ids (b) → logits (b, v) fp32."""
-        with state.extend(0, ids.shape[0], 1) as extension:
+        rows = ids.shape[0]
+        with kernels.decode_step(rows, ids.device), state.extend(0, rows, 1) as extension:
             h = self.hidden(ids[:, None], extension)  # b 1 d
-        return self.logits(h[:, -1])
+            return self.logits(h[:, -1])
 
 
 def execution_device(block: nn.Module) -> torch.device:
