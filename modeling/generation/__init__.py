@@ -8,4 +8,5 @@ engine          requests join, decode together and leave; the caller pulls event
     ├── filters     logits → penalties → temperature → top-k, top-p, min-p, typical-p → one token
     ├── history     token counts in a window, for the penalties
     └── randomness  one uniform number from (seed, sample index, position)
+defaults        what the checkpoint's generation_config.json recommends
 """
