@@ -7,7 +7,10 @@ talk through different HTTP libraries; what is used here is in both.
 
 from __future__ import annotations
 
+import errno
 import re
+import shutil
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from logging import ERROR
@@ -16,8 +19,9 @@ from typing import Any, NoReturn
 
 from modeling.checkpoint.catalogue import suggest
 from modeling.checkpoint.header import listed
+from modeling.checkpoint.memory import show
 from modeling.checkpoint.shards import INDEX, choose, read_index, refuse_without_weights, shard_names
-from modeling.errors import BadModelFile, DownloadFailed, FalconError, InvalidRequest, ModelGated, ModelNotFound
+from modeling.errors import BadModelFile, DownloadFailed, FalconError, InvalidRequest, ModelGated, ModelNotFound, WriteFailed
 from modeling.messages import Progress, ProgressSink
 
 CONFIG = "config.json"
@@ -27,6 +31,7 @@ _SMALL_FILES = re.compile(
 )
 _REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./+-]{0,199}", re.ASCII)
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
@@ -36,8 +41,8 @@ def download(repository: str, revision: str | None, offline: bool, progress: Pro
     Files that are there already are not fetched again, and an interrupted download goes on where it stopped. If the hub cannot
     be reached, a complete copy in the cache will do. The folder's name is the commit.
 
-    Raises `InvalidRequest` for names that are none, `ModelNotFound`, `ModelGated`, `DownloadFailed`, and `BadModelFile` for a
-    repository without safetensors.
+    Raises `InvalidRequest` for names that are none, `ModelNotFound`, `ModelGated`, `DownloadFailed`, `WriteFailed` for a disk
+    that is full, and `BadModelFile` for a repository without safetensors.
     """
     _check_names(repository, revision)
     from huggingface_hub import constants  # here, because a local folder needs none of it
@@ -100,6 +105,7 @@ class _Download:
             raise BadModelFile(f"{self.repository} lacks {len(missing)} weight files that its index names: {listed(missing)}")
         names = [*sorted(name for name in sizes if _SMALL_FILES.fullmatch(name)), *shards]
         self.meter.expect({name: sizes[name] for name in names})
+        self.check_room(folder, {name: sizes[name] or 0 for name in names})
         for name in names:
             self.check_size(self.fetch(name, commit), sizes[name])
             self.meter.finish(name)
@@ -121,6 +127,16 @@ class _Download:
         with self.failures():
             bar: Any = self.meter.bar(name)
             return Path(hf_hub_download(self.repository, name, revision=revision, endpoint=constants.ENDPOINT, tqdm_class=bar))
+
+    def check_room(self, folder: Path, sizes: Mapping[str, int]) -> None:
+        """Before hours of download rather than after them."""
+        needed = sum(size for name, size in sizes.items() if not (folder / name).exists())
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise WriteFailed(
+                f"{self.repository} needs {show(needed)} more on disk, and {folder} has {show(free)} free",
+                "free some space, or move HF_HOME",
+            )
 
     def check_size(self, path: Path, size: int | None) -> None:
         """The hub's library compares what arrived with what was announced; this compares it with the list."""
@@ -176,11 +192,13 @@ class _Download:
     def _failed(self, error: Any) -> NoReturn:
         """There was no answer, or it broke off."""
         from huggingface_hub import constants
+        from huggingface_hub.errors import HfHubHTTPError
 
-        if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
-            raise DownloadFailed(
-                f"{error.filename} cannot be written: {error.strerror}", "free some space, or move HF_HOME"
-            ) from None
+        if isinstance(error.__cause__, HfHubHTTPError):  # "not in the cache either", because the hub said no
+            self._refused(error.__cause__)
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            where = error.filename or constants.HF_HUB_CACHE
+            raise WriteFailed(f"{where} cannot be written: {error.strerror}", "free some space, or move HF_HOME") from None
         if "size" in str(error) or self.meter.started:
             raise DownloadFailed(
                 f"the download of {self.repository} broke off: {_first_line(error)}",
@@ -281,13 +299,15 @@ def _missing(folder: Path) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the hub library's log: what matters of it becomes an error with a hint."""
+    """Silence the hub library's log and warnings: what matters of them becomes an error with a hint."""
     from huggingface_hub.utils import logging
 
     level = logging.get_verbosity()
     logging.set_verbosity(ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.set_verbosity(level)
 

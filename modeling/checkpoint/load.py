@@ -25,6 +25,7 @@ from modeling.messages import ModelSpec, Progress, ProgressSink
 from modeling.models import LanguageModel, build
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+_CONTEXT = 4096  # tokens of keys and values a sequence, at the least, for a load to make sense (FalconMamba keeps none)
 _READERS = 4  # threads: a single one does not fill an NVMe disk or a page cache's bandwidth
 
 Sites = dict[str, list[tuple[nn.Module, str]]]
@@ -32,12 +33,12 @@ Sites = dict[str, list[tuple[nn.Module, str]]]
 
 
 def load(
-    checkpoint: Checkpoint, config: ModelConfig, spec: ModelSpec, progress: ProgressSink | None = None, *, state_bytes: int = 0
+    checkpoint: Checkpoint, config: ModelConfig, spec: ModelSpec, progress: ProgressSink | None = None, *, slots: int = 1
 ) -> LanguageModel:
     """The model that `config` describes, with the weights of `checkpoint`, placed as `spec` asks; ready for inference.
 
     All parameters have one dtype. Peak host memory is the weights that stay there and 16 MiB for each of four threads.
-    `state_bytes` is room to leave on the device for the state. Sets `model.placement`, the `Plan` that was carried out.
+    Room is left on the device for the state of `slots` sequences. Sets `model.placement`, the `Plan` that was carried out.
 
     Raises `BadModelFile`, `UnsupportedConfig`, `InvalidRequest`, `DeviceUnavailable` or `MemoryExceeded`: before any weights
     are read, unless the disk or an allocation fails.
@@ -51,7 +52,7 @@ def load(
     account = names.settle(config.model_type, config.num_hidden_layers, shapes, tied, stored)
     reader = Reader()
     _check_twins(account.twins, reader)
-    need = estimate(model, config, spec.prefill_chunk, state_bytes)
+    need = estimate(model, config, spec.prefill_chunk, slots)
     plan = placement.plan(model, model.block_class, spec, need)
     with torch.inference_mode(False):  # whatever mode the caller is in, weights are tensors like any other
         _fill(model, sites, plan, account.filled, dtype, reader, progress)
@@ -117,8 +118,8 @@ def _commonest(tensors: Iterable[StoredTensor]) -> str:
     return str(TORCH_DTYPES.get(commonest, commonest)).removeprefix("torch.")
 
 
-def estimate(model: LanguageModel, config: ModelConfig, tokens: int, state_bytes: int) -> Need:
-    """What `model` (on meta) needs while it runs, `tokens` tokens at a time."""
+def estimate(model: LanguageModel, config: ModelConfig, tokens: int, slots: int) -> Need:
+    """What `model` (on meta) needs while it runs `slots` sequences, fed `tokens` tokens at a time."""
     parameters = list(model.parameters())
     widest = max(size for parameter in model.blocks[0].parameters() for size in parameter.shape)
     return memory.estimate(
@@ -127,7 +128,7 @@ def estimate(model: LanguageModel, config: ModelConfig, tokens: int, state_bytes
         widest,
         config.vocab_size,
         tokens,
-        state_bytes,
+        slots * model.state_bytes(_CONTEXT),
     )
 
 

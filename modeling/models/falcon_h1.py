@@ -55,6 +55,7 @@ class FalconH1(LanguageModel):
     """A Falcon-H1 language model."""
 
     block_class = FalconH1Block
+    config: FalconH1Config
 
     def __init__(self, config: FalconH1Config) -> None:
         super().__init__()
@@ -81,6 +82,11 @@ class FalconH1(LanguageModel):
 
     def logits(self, h: Tensor) -> Tensor:
         return (self.lm_head(h) * self.config.multipliers.lm_head).float()
+
+    def state_bytes(self, tokens: int) -> int:
+        c, itemsize = self.config, self.lm_head.weight.itemsize
+        recurrent = c.conv_dim * c.mamba_d_conv * itemsize + c.mamba_d_ssm * c.mamba_d_state * 4
+        return c.num_hidden_layers * (recurrent + 2 * tokens * c.num_key_value_heads * c.head_dim * itemsize)
 
     def make_state(self, slots: int, tokens: int | None = None) -> ModelState:
         """Recurrent memory of constant size, and KV pages for `tokens` positions in each slot.

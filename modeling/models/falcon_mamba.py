@@ -43,6 +43,7 @@ class FalconMamba(LanguageModel):
     """A FalconMamba language model."""
 
     block_class = FalconMambaBlock
+    config: FalconMambaConfig
     max_positions = None
 
     def __init__(self, config: FalconMambaConfig) -> None:
@@ -68,6 +69,10 @@ class FalconMamba(LanguageModel):
 
     def logits(self, h: Tensor) -> Tensor:
         return self.lm_head(h).float()
+
+    def state_bytes(self, tokens: int) -> int:
+        c, itemsize = self.config, self.lm_head.weight.itemsize
+        return c.num_hidden_layers * c.intermediate_size * (c.conv_kernel * itemsize + c.state_size * 4)
 
     def make_state(self, slots: int, tokens: int | None = None) -> ModelState:
         """36 MiB a slot for the 7B, whatever `tokens`: a recurrent memory does not grow."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ class LanguageModel(nn.Module, ABC):
 
     block_class: ClassVar[type[nn.Module]]
     """Class of one block: what placement never splits over two devices."""
+
+    config: Any
+    """`FalconMambaConfig` or `FalconH1Config`; each family says which."""
 
     max_positions: int | None
     """The longest sequence the model was built for; None: no limit."""
@@ -37,6 +40,10 @@ class LanguageModel(nn.Module, ABC):
     @abstractmethod
     def make_state(self, slots: int, tokens: int | None = None) -> ModelState:
         """Empty memory for `slots` sequences with room for `tokens` tokens in each (default: the model's positions)."""
+
+    @abstractmethod
+    def state_bytes(self, tokens: int) -> int:
+        """Bytes of one slot of such a memory with `tokens` tokens in it. Arithmetic: nothing is allocated."""
 
     @property
     def device(self) -> torch.device:

@@ -42,7 +42,8 @@ class Tokenizer:
         self.eos_id = self._named_id(config, "eos_token")
         self.pad_id = self._named_id(config, "pad_token")
         turn = backend.token_to_id(END_OF_TURN)
-        self.end_of_turn_ids = frozenset({self.eos_id} - {None}) | (frozenset({turn}) & self.special_ids)
+        ends = (self.eos_id, turn if turn in self.special_ids else None)
+        self.end_of_turn_ids = frozenset(i for i in ends if i is not None)
         # transformers ignores the wish of a BPE tokenizer to have its spaces tidied, because that would eat real ones.
         forced = config.get("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output", False)
         self.tidies_spaces = bool(config.get("clean_up_tokenization_spaces")) and (

@@ -1,0 +1,131 @@
+"""The one door for the face: a `ModelSpec` goes in, an open model with its engine comes out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from modeling import kernels
+from modeling.checkpoint.files import Checkpoint, find
+from modeling.checkpoint.load import load
+from modeling.checkpoint.placement import Plan, free_memory
+from modeling.config import load_config
+from modeling.generation.defaults import GenerationDefaults, read_defaults
+from modeling.generation.engine import Engine
+from modeling.generation.runner import Runner
+from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
+from modeling.models import LanguageModel
+from modeling.text.stream import StreamDecoder
+from modeling.text.tokenizer import Tokenizer
+
+_KV_SHARE = 0.5  # of the memory that the weights leave free, for the keys and values of all slots
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A model ready to answer: what it is, how its checkpoint wants to be sampled, and the engine that runs it."""
+
+    info: ModelInfo
+    defaults: SamplingParams
+    tokenizer: Tokenizer
+    engine: Engine
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Text as it stands → ids; special tokens written in it are recognised."""
+        return self.tokenizer.encode(text)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """ids → text without special tokens."""
+        return self.tokenizer.decode(ids)
+
+
+def open_model(
+    spec: ModelSpec, *, slots: int = 1, context: int | None = None, progress: ProgressSink | None = None
+) -> OpenModel:
+    """Find (or download), check, load and place a model, with memory for `slots` sequences.
+
+    `context` is the room for tokens in each slot of a model whose memory grows; by default its positions, or as many of them as
+    fit half of the memory that the weights leave free. FalconMamba's memory does not grow and ignores it.
+
+    Raises `ModelUnavailable`, `BadModelFile`, `MemoryExceeded`, `DeviceUnavailable` and `InvalidRequest` as `checkpoint` does.
+    """
+    backend = kernels.backend(spec.kernels)
+    checkpoint = find(spec, progress)
+    defaults = read_defaults(checkpoint.folder)
+    tokenizer = Tokenizer.from_folder(checkpoint.folder)
+    model = _load(checkpoint, spec, slots, progress)
+    room = context or affordable_context(model, slots)
+    runner = Runner(model, slots, spec.prefill_chunk, room)
+    engine = Engine(runner, lambda: StreamDecoder(tokenizer), defaults.stop_ids | tokenizer.end_of_turn_ids)
+    info = _describe(checkpoint, model, runner, backend, _notices(model, runner, defaults))
+    return OpenModel(info, defaults.sampling, tokenizer, engine)
+
+
+def open_language_model(spec: ModelSpec, *, slots: int = 1, progress: ProgressSink | None = None) -> LanguageModel:
+    """The bare model, without tokenizer or engine, for measurements. Raises as `open_model` does."""
+    return _load(find(spec, progress), spec, slots, progress)
+
+
+def _load(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None) -> LanguageModel:
+    use_physical_cores()
+    return load(checkpoint, load_config(checkpoint.folder), spec, progress, slots=slots)
+
+
+def use_physical_cores() -> None:
+    """Let torch's operators use one thread for each physical core that this process may run on.
+
+    A second thread on a core only gets in the way of the first: matrix-vector products wait for the slower of the two.
+    `OMP_NUM_THREADS` wins.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        logical = psutil.cpu_count() or 1
+        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
+        torch.set_num_threads(max(1, min(allowed, psutil.cpu_count(logical=False) or logical)))
+
+
+def affordable_context(model: LanguageModel, slots: int) -> int | None:
+    """How many tokens each of `slots` sequences may have: all positions of the model, or what half of the free memory holds.
+
+    None for a model without a limit.
+    """
+    if model.max_positions is None:
+        return None
+    per_token = model.state_bytes(1) - model.state_bytes(0)
+    holds = int(free_memory(model.device) * _KV_SHARE) // (per_token * slots)
+    return max(1, min(model.max_positions, holds))
+
+
+def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults) -> tuple[str, ...]:
+    """What the user should know before the first token."""
+    notices = []
+    if defaults.ignored:
+        notices.append(f"generation_config.json asks for {', '.join(defaults.ignored)}, which falcon does not follow")
+    if isinstance(model.placement, Plan) and not model.placement.resident:
+        notices.append(f"weights are spread: {model.placement.summary()}; expect it to be slower")
+    if model.max_positions is not None and runner.max_positions != model.max_positions:
+        notices.append(f"memory holds {runner.max_positions} of the model's {model.max_positions} positions")
+    return tuple(notices)
+
+
+def _describe(
+    checkpoint: Checkpoint, model: LanguageModel, runner: Runner, backend: str, notices: tuple[str, ...]
+) -> ModelInfo:
+    parameters = list(model.parameters())
+    return ModelInfo(
+        name=checkpoint.name,
+        family=model.config.model_type,
+        revision=checkpoint.commit,
+        dtype=str(parameters[0].dtype).removeprefix("torch."),
+        device=str(model.device),
+        kernels=backend,
+        quantization=None,
+        parameters=sum(parameter.numel() for parameter in parameters),
+        weights_bytes=sum(parameter.nbytes for parameter in parameters),
+        state_bytes=runner.slots * model.state_bytes(0),
+        max_positions=runner.max_positions,
+        notices=notices,
+    )
