@@ -38,8 +38,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 def download(repository: str, revision: str | None, offline: bool, progress: ProgressSink | None) -> Path:
     """The folder of `repository` at `revision` (branch, tag or commit; None: main) in the hub's cache, complete.
 
-    Files that are there already are not fetched again, and an interrupted download goes on where it stopped. If the hub cannot
-    be reached, a complete copy in the cache will do. The folder's name is the commit.
+    Files that are there already are not fetched again, and a connection that breaks is taken up where it broke. If the hub
+    cannot be reached, a complete copy in the cache will do. The folder's name is the commit.
 
     Raises `InvalidRequest` for names that are none, `ModelNotFound`, `ModelGated`, `DownloadFailed`, `WriteFailed` for a disk
     that is full, and `BadModelFile` for a repository without safetensors.
@@ -91,7 +91,8 @@ class _Download:
         commit, sizes = self.listing(self.revision)
         if CONFIG not in sizes:
             raise ModelNotFound(
-                f"{self.repository} has no {CONFIG}: it is no checkpoint that falcon can run", suggest(self.repository)
+                f"{self.repository} has no {CONFIG}: it is no checkpoint that falcon can run",
+                suggest(self.repository) or "check the name",
             )
         refuse_without_weights(self.repository, sizes)
         # By the revision's name, so that the cache learns which commit it is and finds it when offline.
@@ -102,7 +103,10 @@ class _Download:
             self.fetch(INDEX, commit)
         shards = shard_names(folder / INDEX, read_index(folder / INDEX)) if choice == INDEX else [str(choice)]
         if missing := [name for name in shards if name not in sizes]:
-            raise BadModelFile(f"{self.repository} lacks {len(missing)} weight files that its index names: {listed(missing)}")
+            raise BadModelFile(
+                f"{self.repository} lacks {len(missing)} weight files that its index names: {listed(missing)}",
+                "choose another --revision, or tell the model's owner",
+            )
         names = [*sorted(name for name in sizes if _SMALL_FILES.fullmatch(name)), *shards]
         self.meter.expect({name: sizes[name] for name in names})
         self.check_room(folder, {name: sizes[name] or 0 for name in names})
@@ -202,7 +206,7 @@ class _Download:
         if "size" in str(error) or self.meter.started:
             raise DownloadFailed(
                 f"the download of {self.repository} broke off: {_first_line(error)}",
-                "run the command again: it goes on where it stopped",
+                "run the command again: the files that are complete are kept",
             ) from None
         raise _Unreachable(
             f"{constants.ENDPOINT} cannot be reached to download {self.repository}: {_first_line(error)}",
