@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from modeling.checkpoint import memory, names, offload, placement
 from modeling.checkpoint.files import Checkpoint
 from modeling.checkpoint.header import StoredTensor
 from modeling.checkpoint.memory import Need
+from modeling.checkpoint.offload import Packed, Visitor
 from modeling.checkpoint.placement import Plan
 from modeling.checkpoint.reader import TORCH_DTYPES, Reader
 from modeling.checkpoint.shards import read_tensors
@@ -171,33 +173,51 @@ def _fill(
     """Allocate what stays in memory, stream it in, and attach the visits of what does not."""
     parts = placement.parts(model, model.block_class)
     owner = {id(module): name for name, part in parts.items() for module in part.modules()}
-    staying: list[tuple[Tensor, StoredTensor]] = []
-    visitors: dict[str, list[offload.Visitor]] = {name: [] for name in parts}
+    home = {name: owner[id(places[0][0])] for name, places in sites.items()}  # parts that share a parameter have one home
+    packed = _pack(home, plan, filled, dtype)
+    staying: list[tuple[Tensor, StoredTensor]] = [(place.tensor, filled[name]) for name, place in packed.items()]
+    visitors: dict[str, list[Visitor]] = {name: [] for name in parts}
     for name, places in sites.items():
-        part = owner[id(places[0][0])]  # parts that share a parameter have one home
-        home, stored = plan.homes[part], filled[name]
-        source: Tensor | StoredTensor = stored
-        if home != "disk":
-            source = _allocate(stored.shape, dtype, home)
-            staying.append((source, stored))
-        parameter = nn.Parameter(source, requires_grad=False) if isinstance(source, Tensor) else None
-        for module, attribute in places:
-            if plan.offloaded(part):
-                visitors[owner[id(module)]].append(offload.Visitor(module, attribute, source))
-            else:
+        if plan.offloaded(home[name]):
+            source = packed.get(name, filled[name])
+            for module, attribute in places:
+                visitors[owner[id(module)]].append(Visitor(module, attribute, source))
+        else:
+            tensor = _allocate(filled[name].shape, dtype, plan.execution_device(home[name]))
+            staying.append((tensor, filled[name]))
+            parameter = nn.Parameter(tensor, requires_grad=False)
+            for module, attribute in places:
                 module._parameters[attribute] = parameter
     _stream(staying, reader, progress)
     if not plan.resident:
-        for name, part_module in parts.items():
-            offload.attach(part_module, plan.execution_device(name), dtype, visitors[name], reader)
+        for name, part in parts.items():
+            offload.attach(part, plan.execution_device(name), dtype, visitors[name], reader)
+
+
+def _pack(home: Mapping[str, str], plan: Plan, filled: Mapping[str, StoredTensor], dtype: torch.dtype) -> dict[str, Packed]:
+    """Room for the parameters that wait in host memory, part by part."""
+    waiting: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, part in home.items():
+        if plan.offloaded(part) and plan.homes[part] != "disk":
+            waiting.setdefault(part, {})[name] = filled[name].shape
+    with _out_of_memory("the host"):
+        rooms = [offload.pack(shapes, dtype, page_locked=plan.main.type == "cuda") for shapes in waiting.values()]
+    return {name: place for room in rooms for name, place in room.items()}
 
 
 def _allocate(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    try:
+    with _out_of_memory(str(device)):
         return torch.empty(shape, dtype=dtype, device=device)
+
+
+@contextmanager
+def _out_of_memory(where: str) -> Iterator[None]:
+    """An allocation that fails although there seemed to be room."""
+    try:
+        yield
     except (RuntimeError, MemoryError):  # torch.OutOfMemoryError is a RuntimeError
         raise MemoryExceeded(
-            f"{device} ran out of memory while the weights were loaded",
+            f"{where} ran out of memory while the weights were loaded",
             "something else took what was free before: try again, or add --device-map auto",
         ) from None
 
