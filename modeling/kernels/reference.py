@@ -82,7 +82,7 @@ def selective_scan(
         y = _selective_step(x[:, 0], dt[:, 0], A, B[:, 0], C[:, 0], state)[:, None]
     else:
         y = _selective_chunks(x, dt, A, B, C, state)
-    return y + D * x
+    return torch.addcmul(y, x, D.float())
 
 
 def _selective_step(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ def ssd(
         if state is not None and carried is not None:
             state.copy_(carried)
         y = torch.cat(ys, dim=1)
-    return y + D[:, None] * x
+    return torch.addcmul(y, x, D.float()[:, None])
 
 
 def _ssd_step(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor) -> Tensor:
@@ -233,6 +233,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if q.shape[0] == 1:  # the heads of a group ask as if they were so many queries of one head: k and v are read once
         out = F.scaled_dot_product_attention(q.view(1, g, -1, q.shape[-1]), k, v)  # 1 g h/g p
         return out.flatten(1, 2)
+    if first == 0:
+        return F.scaled_dot_product_attention(q.transpose(0, 1)[None], k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
     block = max(1, ATTENTION_ELEMENTS // m)
     outputs = []
     for start in range(0, q.shape[0], block):  # queries in blocks: the mask stays small however long the context

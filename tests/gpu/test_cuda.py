@@ -56,7 +56,7 @@ def test_greedy_ids_equal_the_cpus(name: str, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", FOLDERS)
 @pytest.mark.parametrize(
     "max_memory",
-    [{"0": "280KB", "cpu": "1GB"}, {"0": "280KB", "cpu": "90KB"}, {"0": "280KB", "cpu": "0KB"}],
+    [{"0": "280KB", "cpu": "1GB"}, {"0": "280KB", "cpu": "200KB"}, {"0": "280KB", "cpu": "0KB"}],
     ids=["host", "host and disk", "disk"],
 )
 def test_offload_changes_no_answer(name: str, max_memory: dict[str, str]) -> None:
