@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Self
+from weakref import ref
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +19,7 @@ class StateSpace(Layer):
         super().__init__()
         self.A_log = nn.Parameter(torch.zeros(shape))  # a logarithm, so that training cannot turn decay into growth
         self.D = nn.Parameter(torch.ones(shape[0]))
-        self._kept: tuple[Tensor, int, Tensor] | None = None
+        self._kept: tuple[ref[Tensor], int, Tensor] | None = None  # weakly: a visiting A_log must be able to leave
 
     @property
     def A(self) -> Tensor:
@@ -23,7 +27,13 @@ class StateSpace(Layer):
         A_log = self.A_log
         if A_log.requires_grad or A_log.is_inference():  # the latter keep no count of their changes
             return -A_log.float().exp()
-        if self._kept is None or self._kept[0] is not A_log or self._kept[1] != A_log._version:
+        if self._kept is None or self._kept[0]() is not A_log or self._kept[1] != A_log._version:
             with torch.inference_mode(False):  # kept for every later pass, of whichever mode
-                self._kept = (A_log, A_log._version, -A_log.float().exp())
+                self._kept = (ref(A_log), A_log._version, -A_log.float().exp())
         return self._kept[2]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """`Module.to` and its kin put other numbers under the same parameters: what was kept of the old ones is void."""
+        self._kept = None
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
