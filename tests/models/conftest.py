@@ -119,7 +119,7 @@ cases: dict[str, Fields] = {
 
 
 def draw(name: str, shape: torch.Size, seed: int) -> Tensor:
-    """Weights that exercise every term: the classes' own initial values hide whole branches behind ones, zeros and tiny numbers."""
+    """Weights that exercise every term: the classes' own first values hide whole branches behind ones and zeros."""
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
     normal = torch.randn(shape, generator=generator)
     if name.endswith("A_log"):
