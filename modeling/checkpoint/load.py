@@ -17,7 +17,7 @@ from modeling.checkpoint import memory, names, offload, placement
 from modeling.checkpoint.files import Checkpoint
 from modeling.checkpoint.header import StoredTensor
 from modeling.checkpoint.memory import Need
-from modeling.checkpoint.offload import Packed, Visitor
+from modeling.checkpoint.offload import Visitor
 from modeling.checkpoint.placement import Plan
 from modeling.checkpoint.reader import TORCH_DTYPES, Reader
 from modeling.checkpoint.shards import read_tensors
@@ -174,14 +174,14 @@ def _fill(
     parts = placement.parts(model, model.block_class)
     owner = {id(module): name for name, part in parts.items() for module in part.modules()}
     home = {name: owner[id(places[0][0])] for name, places in sites.items()}  # parts that share a parameter have one home
-    packed = _pack(home, plan, filled, dtype)
-    staying: list[tuple[Tensor, StoredTensor]] = [(place.tensor, filled[name]) for name, place in packed.items()]
+    pieces, waiting = _pack(home, plan, filled, dtype)
+    staying = [(tensor, filled[name]) for name, tensor in waiting.items()]
     visitors: dict[str, list[Visitor]] = {name: [] for name in parts}
     for name, places in sites.items():
         if plan.offloaded(home[name]):
-            source = packed.get(name, filled[name])
+            source = waiting.get(name, filled[name])
             for module, attribute in places:
-                visitors[owner[id(module)]].append(Visitor(module, attribute, source))
+                visitors[owner[id(module)]].append(Visitor(module._parameters, attribute, source))
         else:
             tensor = _allocate(filled[name].shape, dtype, plan.execution_device(home[name]))
             staying.append((tensor, filled[name]))
@@ -189,20 +189,25 @@ def _fill(
             for module, attribute in places:
                 module._parameters[attribute] = parameter
     _stream(staying, reader, progress)
+    if plan.main.type == "cuda":
+        for piece in pieces:
+            offload.lock_pages(piece)
     if not plan.resident:
         for name, part in parts.items():
             offload.attach(part, plan.execution_device(name), dtype, visitors[name], reader)
 
 
-def _pack(home: Mapping[str, str], plan: Plan, filled: Mapping[str, StoredTensor], dtype: torch.dtype) -> dict[str, Packed]:
-    """Room for the parameters that wait in host memory, part by part."""
-    waiting: dict[str, dict[str, tuple[int, ...]]] = {}
+def _pack(
+    home: Mapping[str, str], plan: Plan, filled: Mapping[str, StoredTensor], dtype: torch.dtype
+) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Room for the parameters that wait in host memory: one piece for each part, and each parameter's place in it."""
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, part in home.items():
         if plan.offloaded(part) and plan.homes[part] != "disk":
-            waiting.setdefault(part, {})[name] = filled[name].shape
+            shapes.setdefault(part, {})[name] = filled[name].shape
     with _out_of_memory("the host"):
-        rooms = [offload.pack(shapes, dtype, page_locked=plan.main.type == "cuda") for shapes in waiting.values()]
-    return {name: place for room in rooms for name, place in room.items()}
+        packed = [offload.pack(of_part, dtype) for of_part in shapes.values()]
+    return [piece for piece, _ in packed], {name: tensor for _, tensors in packed for name, tensor in tensors.items()}
 
 
 def _allocate(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -26,45 +26,43 @@ _ALIGNMENT = 128  # elements: at least 256 bytes, what a GPU's own allocator wou
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
-    """A weight in host memory, beside the other weights of its part: `flat[start:]` in the given shape."""
-
-    flat: Tensor
-    start: int
-    shape: tuple[int, ...]
-
-    @property
-    def tensor(self) -> Tensor:
-        return self.within(self.flat)
-
-    def within(self, flat: Tensor) -> Tensor:
-        """The same weight in a copy of all of them."""
-        return flat[self.start : self.start + prod(self.shape)].view(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
 class Visitor:
-    """One weight of a visited part: parameter `name` of `module`, and where it stays meanwhile."""
+    """One weight of a visited part: entry `name` of a module's table of parameters, and where it stays meanwhile.
 
-    module: nn.Module
-    name: str
-    source: Packed | StoredTensor
-
-
-def pack(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype, page_locked: bool) -> dict[str, Packed]:
-    """Room in host memory for the weights of one part, uninitialised and in one piece: so a visit is one copy.
-
-    `page_locked`: let a GPU read it at the full speed of the bus, several times that of ordinary memory.
+    The table, not the module: what a module's own `forward` refers to must not refer back to it, or a model that is let go
+    would keep its memory until the next garbage collection.
     """
+
+    parameters: dict[str, nn.Parameter | None]
+    name: str
+    source: Tensor | StoredTensor
+
+
+def pack(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:
+    """Room in host memory for the weights of one part: one uninitialised piece (so that its pages are locked at once), and
+    each weight as a view of it."""
     starts: dict[str, int] = {}
     end = 0
     for name, shape in shapes.items():
         starts[name] = end
         end += -(-prod(shape) // _ALIGNMENT) * _ALIGNMENT
-    flat = torch.empty(end, dtype=dtype)
-    if page_locked:
-        _lock_pages(flat)
-    return {name: Packed(flat, starts[name], shape) for name, shape in shapes.items()}
+    piece = torch.empty(end, dtype=dtype)
+    return piece, {name: piece[start : start + prod(shapes[name])].view(shapes[name]) for name, start in starts.items()}
+
+
+def lock_pages(piece: Tensor) -> None:
+    """Let a GPU read this host memory at the full speed of the bus, several times that of ordinary memory.
+
+    Registered as it is, once it is filled: torch's own pinned tensors are rounded up to a power of two, up to twice the size.
+    A system that refuses so many locked pages only makes the copies slower.
+    """
+    cudart: Any = torch.cuda.cudart()
+    address = piece.data_ptr()
+    if int(cudart.cudaHostRegister(address, piece.nbytes, 0)) == 0:
+        weakref.finalize(piece.untyped_storage(), cudart.cudaHostUnregister, address).atexit = False
+        return
+    with suppress(RuntimeError):  # the refusal is also CUDA's "last error", which the next kernel would report as its own
+        torch.zeros(1, device="cuda")
 
 
 def attach(part: nn.Module, device: torch.device, dtype: torch.dtype, visitors: Sequence[Visitor], reader: Reader) -> None:
@@ -72,12 +70,12 @@ def attach(part: nn.Module, device: torch.device, dtype: torch.dtype, visitors: 
 
     Sets `part.execution_device`, where its state belongs. Without visitors, only the inputs travel.
     """
-    inner = part.forward
+    inner, this = type(part).forward, weakref.ref(part)
 
     @wraps(inner)
     def forward(*args: Any, **kwargs: Any) -> Any:
         with _visit(visitors, device, dtype, reader):
-            return inner(*move(args, device), **move(kwargs, device))
+            return inner(this(), *move(args, device), **move(kwargs, device))
 
     part.forward = forward
     part.execution_device = device  # type: ignore[assignment]
@@ -98,43 +96,23 @@ def move(value: Any, device: torch.device) -> Any:
 
 @contextmanager
 def _visit(visitors: Sequence[Visitor], device: torch.device, dtype: torch.dtype, reader: Reader) -> Iterator[None]:
-    """Weights in; and out again however the visit ends, an interrupt included."""
-    absent = [visitor.module._parameters[visitor.name] for visitor in visitors]
-    arrived: dict[int, Tensor] = {}
+    """Weights in; and out again however the visit ends, an interrupt included.
+
+    Each comes by itself: what a layer keeps of one small weight must not hold on to all the others.
+    """
+    absent = [visitor.parameters[visitor.name] for visitor in visitors]
     try:
         with torch.inference_mode(
             False
         ):  # so that a visitor is a tensor like any other: with a version, for what is kept of it
             for visitor in visitors:
-                weight = _bring(visitor.source, device, dtype, reader, arrived)
-                visitor.module._parameters[visitor.name] = nn.Parameter(weight, requires_grad=False)
-        arrived.clear()
+                source = visitor.source
+                if isinstance(source, StoredTensor):
+                    weight = reader.tensor(source, dtype, device)
+                else:
+                    weight = source.to(device, non_blocking=True)  # in order with the computation, and nobody writes to it
+                visitor.parameters[visitor.name] = nn.Parameter(weight, requires_grad=False)
         yield
     finally:
         for visitor, parameter in zip(visitors, absent, strict=True):
-            visitor.module._parameters[visitor.name] = parameter
-
-
-def _bring(
-    source: Packed | StoredTensor, device: torch.device, dtype: torch.dtype, reader: Reader, arrived: dict[int, Tensor]
-) -> Tensor:
-    if isinstance(source, StoredTensor):
-        return reader.tensor(source, dtype, device)
-    key = id(source.flat)
-    if key not in arrived:
-        arrived[key] = source.flat.to(device, non_blocking=True)  # in order with the computation, and nobody writes to it
-    return source.within(arrived[key])
-
-
-def _lock_pages(flat: Tensor) -> None:
-    """Register memory with CUDA as it is. (torch's own pinned tensors are rounded up to a power of two: up to twice the size.)
-
-    A system that refuses so many locked pages only makes the copies slower.
-    """
-    cudart: Any = torch.cuda.cudart()
-    address = flat.data_ptr()
-    if int(cudart.cudaHostRegister(address, flat.nbytes, 0)) == 0:
-        weakref.finalize(flat, cudart.cudaHostUnregister, address).atexit = False
-        return
-    with suppress(RuntimeError):  # the refusal is also CUDA's "last error", which the next kernel would report as its own
-        torch.zeros(1, device="cuda")
+            visitor.parameters[visitor.name] = parameter

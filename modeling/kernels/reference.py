@@ -11,6 +11,7 @@ Rules that all scans and convolutions here share:
 from __future__ import annotations
 
 from math import log
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,12 +98,12 @@ def _selective_chunks(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, st
     size = max(8, SCAN_ELEMENTS // (x.shape[0] * A.numel()))  # t
     carried, ys = state, []
     for part in (slice(i, i + size) for i in range(0, x.shape[1], size)):
-        decay = torch.exp2((dt[:, part] * LOG2_E)[..., None] * A)  # b t e n
+        decay = ((dt[:, part] * LOG2_E)[..., None] * A).exp2_()  # b t e n
         drive = (dt[:, part] * x[:, part])[..., None] * B[:, part, None]  # b t e n
         if carried is not None:
             drive[:, 0] += decay[:, 0] * carried
         states = linear_recurrence(decay, drive)  # b t e n
-        ys.append((states @ C[:, part, :, None]).squeeze(-1))  # b t e
+        ys.append((C[:, part, None] @ states.mT).squeeze(-2))  # b t e
         carried = states[:, -1]
     if state is not None and carried is not None:
         state.copy_(carried)
@@ -112,24 +113,51 @@ def _selective_chunks(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, st
 def linear_recurrence(a: Tensor, u: Tensor) -> Tensor:
     """All s_t = a_t ∘ s_{t−1} + u_t, s_{−1} = 0, along dimension 1: a, u (b, t, …) → s (b, t, …).
 
-    Blelloch's odd-even reduction: two neighbours make one step of a recurrence over pairs, so the odd positions are a problem
-    of half the size, and the even ones follow from their left neighbour. ⌈log₂ t⌉ levels, about three passes over the data,
-    and no division: decays may underflow to 0.
+    Takes over its arguments: without gradients s is written into u, and a is lost. A scan is bound by memory traffic, and fresh
+    memory for each of its passes costs a CPU ten times the arithmetic.
+    """
+    if torch.is_grad_enabled() and (a.requires_grad or u.requires_grad):
+        s: Tensor = _Recurrence.apply(a, u)  # type: ignore[no-untyped-call]
+        return s
+    _reduce_(a, u)
+    return u
+
+
+def _reduce_(a: Tensor, u: Tensor) -> None:
+    """Blelloch's odd-even reduction in place: u becomes s, a is overwritten.
+
+    Two neighbours make one step of a recurrence over pairs, so the odd positions are a problem of half the size, and the even
+    ones follow from their left neighbour. ⌈log₂ t⌉ levels, and no division: decays may underflow to 0.
     """
     t = u.shape[1]
     if t == 1:
-        return u
-    pairs = t // 2
-    left, right = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
-    odd = linear_recurrence(a[:, left] * a[:, right], torch.addcmul(u[:, right], a[:, right], u[:, left]))  # s_1, s_3, …
-    even = torch.addcmul(u[:, 2::2], a[:, 2::2], odd[:, : (t - 1) // 2])  # s_2, s_4, …
-    s = torch.empty_like(u) if not u.requires_grad else None
-    if s is None:  # functional, for autograd
-        even = torch.cat((u[:, :1], even), dim=1)
-        joined = torch.stack((even[:, :pairs], odd), dim=2).flatten(1, 2)
-        return joined if t % 2 == 0 else torch.cat((joined, even[:, pairs:]), dim=1)
-    s[:, 0], s[:, 1::2], s[:, 2::2] = u[:, 0], odd, even
-    return s
+        return
+    left, right = slice(0, t - 1, 2), slice(1, t, 2)
+    u[:, right].addcmul_(a[:, right], u[:, left])
+    a[:, right].mul_(a[:, left])
+    _reduce_(a[:, right], u[:, right])  # s_1, s_3, …
+    u[:, 2::2].addcmul_(a[:, 2::2], u[:, 1 : t - 1 : 2])  # s_2, s_4, …
+
+
+class _Recurrence(torch.autograd.Function):
+    """The recurrence with its gradient, which is the same recurrence backwards: λ_t = ∂s_t + a_{t+1} ∘ λ_{t+1}."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, u: Tensor) -> Tensor:
+        s = u.clone()
+        _reduce_(a.clone(), s)
+        ctx.save_for_backward(a, s)
+        return s
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        a, s = ctx.saved_tensors
+        later = torch.cat((torch.zeros_like(a[:, :1]), a.flip(1)[:, :-1]), dim=1)  # a_{t+1}, from the last t to the first
+        adjoint = gradients[0].flip(1)
+        _reduce_(later, adjoint)
+        adjoint = adjoint.flip(1)  # λ = ∂u
+        before = torch.cat((torch.zeros_like(s[:, :1]), s[:, :-1]), dim=1)  # s_{t−1}
+        return adjoint * before, adjoint
 
 
 def ssd(
