@@ -83,7 +83,7 @@ def selective_scan(
         y = _selective_step(x[:, 0], dt[:, 0], A, B[:, 0], C[:, 0], state)[:, None]
     else:
         y = _selective_chunks(x, dt, A, B, C, state)
-    return torch.addcmul(y, x, D.float())
+    return y.addcmul_(x, D.float())
 
 
 def _selective_step(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor) -> Tensor:
@@ -190,7 +190,7 @@ def ssd(
         if state is not None and carried is not None:
             state.copy_(carried)
         y = torch.cat(ys, dim=1)
-    return torch.addcmul(y, x, D.float()[:, None])
+    return y.addcmul_(x, D.float()[:, None])
 
 
 def _ssd_step(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor) -> Tensor:
@@ -207,7 +207,7 @@ def _ssd_chunk(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Te
     """One chunk of t tokens as matrix products: x (b, t, h, p), B, C (b, t, g, n) → y (b, t, h, p), state (b, h, p, n)."""
     g, p = B.shape[2], x.shape[3]
     B, C = B.transpose(1, 2), C.transpose(1, 2)  # b g t n
-    decay = torch.exp(segment_sums((dt * A).transpose(1, 2)))  # b h t t: from token j to token i ≥ j, else 0
+    decay = segment_sums((dt * A).transpose(1, 2)).exp_()  # b h t t: from token j to token i ≥ j, else 0
     drive = (x * dt[..., None]).transpose(1, 2)  # b h t p
 
     scores = (C @ B.transpose(-1, -2))[:, :, None] * decay.unflatten(1, (g, -1))  # b g h/g t t
@@ -219,8 +219,8 @@ def _ssd_chunk(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Te
         from_start = torch.exp(torch.cumsum(dt * A, dim=1)).transpose(1, 2)  # b h t
         inherited = C @ state.unflatten(1, (g, -1)).flatten(2, 3).transpose(-1, -2)  # b g t h/g·p
         inherited = inherited.unflatten(-1, (-1, p)).transpose(2, 3).flatten(1, 2)  # b h t p
-        y = torch.addcmul(y, inherited, from_start[..., None])
-        final = torch.addcmul(final, state, from_start[..., -1, None, None])
+        y.addcmul_(inherited, from_start[..., None])
+        final.addcmul_(state, from_start[..., -1, None, None])
     return y.transpose(1, 2), final
 
 
