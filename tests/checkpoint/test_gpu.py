@@ -11,6 +11,7 @@ import torch
 
 from modeling.checkpoint.files import find
 from modeling.checkpoint.load import load
+from modeling.checkpoint.offload import lock_pages, pack
 from modeling.checkpoint.placement import parts
 from modeling.config import load_config
 from modeling.messages import ModelSpec
@@ -77,9 +78,27 @@ def test_two_gpus_give_one_gpus_logits(tiny: Callable[..., Path], family: str) -
         assert torch.equal(one.cpu(), other.cpu())
 
 
-def test_weights_that_wait_in_host_memory_are_page_locked(tiny: Callable[..., Path]) -> None:
-    from modeling.checkpoint.offload import pack
+def test_weights_that_wait_in_host_memory_are_page_locked_and_let_go() -> None:
+    piece, rooms = pack({"a": (300, 7), "b": (5,)}, torch.bfloat16)
+    lock_pages(piece)
+    assert piece.is_pinned()
+    assert rooms["b"].is_pinned()
+    del piece, rooms
+    for _ in range(20):  # the same addresses again: still registered, CUDA would refuse them
+        piece, _ = pack({"a": (3000, 700)}, torch.bfloat16)
+        lock_pages(piece)
+        assert piece.is_pinned()
+        del piece
 
-    room = pack({"a": (300, 7), "b": (5,)}, torch.bfloat16, page_locked=True)
-    assert room["a"].flat.is_pinned()
-    assert room["b"].tensor.data_ptr() % 256 == room["a"].tensor.data_ptr() % 256
+
+def test_memory_on_the_gpu_stays_within_its_bound(tiny: Callable[..., Path]) -> None:
+    folder = tiny("falcon_h1", hidden_size=512, intermediate_size=2048, num_hidden_layers=16)
+    bound = 3 * largest(opened(folder, device="cpu"))
+    others = torch.cuda.memory_allocated()
+    split = opened(folder, device="cuda:0", device_map="auto", max_memory={"0": str(bound)})
+    assert torch.cuda.memory_allocated() - others <= bound
+    torch.cuda.reset_peak_memory_stats()
+    with torch.inference_mode():
+        for _ in range(3):
+            split(torch.arange(8, device="cuda")[None])
+    assert torch.cuda.max_memory_allocated() - others < bound + 16 * 2**20

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ def opened(folder: Path, **spec: Any) -> Any:
     return load(find(ModelSpec(str(folder))), load_config(folder), ModelSpec(str(folder), **spec))
 
 
-def split_name(model: nn.Module, module: nn.Module, attribute: str) -> str:
+def full_name(model: nn.Module, module: nn.Module, attribute: str) -> str:
     """The full name of a parameter."""
     return next(f"{name}.{attribute}" for name, candidate in model.named_modules() if candidate is module)
 
@@ -86,12 +88,12 @@ def test_weights_kept_in_host_memory_visit_as_those_on_disk_do(tiny: Callable[..
     for part in parts(split, split.block_class).values():
         places = [(module, name) for module in part.modules() for name, _ in module.named_parameters(recurse=False)]
         shapes = {str(number): tuple(module._parameters[name].shape) for number, (module, name) in enumerate(places)}
-        packed = offload.pack(shapes, torch.float32, page_locked=False)
+        _, packed = offload.pack(shapes, torch.float32)
         visitors = []
-        for (module, name), place in zip(places, packed.values(), strict=True):
-            place.tensor.copy_(resident.get_parameter(split_name(split, module, name)))
+        for (module, name), room in zip(places, packed.values(), strict=True):
+            room.copy_(resident.get_parameter(full_name(split, module, name)))
             module._parameters[name] = nn.Parameter(module._parameters[name].to("meta"), requires_grad=False)
-            visitors.append(offload.Visitor(module, name, place))
+            visitors.append(offload.Visitor(module._parameters, name, room))
         offload.attach(part, CPU, torch.float32, visitors, reader)
     assert all(parameter.is_meta for parameter in split.parameters())
     ids = torch.arange(9)[None]
@@ -151,6 +153,33 @@ def test_where_a_part_computes_is_written_on_it(tiny: Callable[..., Path]) -> No
     assert all(layer.ssm.device == CPU for layer in split.make_state(1, 8).mamba)
     plan: Plan = split.placement
     assert plan.summary().endswith("on disk")
+
+
+def test_a_model_that_is_let_go_is_gone_at_once(tiny: Callable[..., Path]) -> None:
+    """No cycle of references: on a GPU, gigabytes would wait for the garbage collector."""
+    for spec in ({}, {"device_map": "auto", "max_memory": {"cpu": "90000"}}):
+        model = opened(tiny("falcon_h1"), **spec)
+        model(torch.arange(4)[None])
+        watched = [weakref.ref(module) for module in model.modules()]
+        gc.disable()
+        try:
+            del model
+            assert [watch() for watch in watched if watch() is not None] == []
+        finally:
+            gc.enable()
+
+
+def test_what_a_layer_keeps_of_a_visitor_does_not_keep_the_others(tiny: Callable[..., Path]) -> None:
+    split = opened(tiny("falcon_h1"), device_map="auto", max_memory={"cpu": "90000"})
+    kept: list[torch.Tensor] = []
+    block = next(
+        block for name, block in split.named_modules() if name in split.placement.homes and split.placement.offloaded(name)
+    )
+    mixer = next(module for module in block.modules() if hasattr(module, "A_log"))
+    forward = mixer.forward
+    mixer.forward = lambda *arguments: kept.append(mixer.A_log) or forward(*arguments)
+    split(torch.arange(4)[None])
+    assert kept[0].untyped_storage().nbytes() == kept[0].nbytes
 
 
 def test_inputs_travel_and_other_objects_stay() -> None:
