@@ -8,13 +8,20 @@ multiplier does not crash a model, it makes it fluent nonsense; so nothing is gu
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, isfinite
+from math import ceil, inf
 from pathlib import Path
+from types import NoneType
 from typing import Any, ClassVar
 
 from modeling.errors import BadModelFile, ModelNotFound, UnknownModelType, UnsupportedConfig
+
+# Ceilings far above any model, so that a damaged or hostile file is refused here and not by running out of memory or of int64.
+_MOST_LAYERS = 2**10
+_MOST = 2**20  # of any other size
+_LARGEST = 3.4e38  # number that fp32 holds
 
 # Fields that transformers writes and that change nothing in a forward pass of these two families.
 _WITHOUT_EFFECT = frozenset(
@@ -144,7 +151,7 @@ def load_config(folder: Path) -> ModelConfig:
         raise BadModelFile(f"{path} cannot be read: {error}") from None
     try:
         fields = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: no JSON, or an integer of thousands of digits
         raise BadModelFile(f"{path} is not valid JSON: {error}", "download the model again") from None
     if not isinstance(fields, dict):
         raise BadModelFile(f"{path} holds no JSON object", "download the model again")
@@ -163,12 +170,12 @@ def parse_config(fields: Mapping[str, Any]) -> ModelConfig:
             "remove auto_map: FalconMamba and Falcon-H1 need no code of their own",
         )
     family = fields.get("model_type")
-    if family == "mamba" and "FalconMambaForCausalLM" in (fields.get("architectures") or ()):
+    if family == "mamba" and fields.get("architectures") == ["FalconMambaForCausalLM"]:
         family = "falcon_mamba"  # an early revision of falcon-mamba-7b-instruct-4bit was saved under this name
     parsers: dict[str, Callable[[_Reader], ModelConfig]] = {"falcon_mamba": _falcon_mamba, "falcon_h1": _falcon_h1}
-    if family not in parsers:
+    if not isinstance(family, str) or family not in parsers:
         raise UnknownModelType(
-            f"config.json says model_type {family!r}, which falcon does not run", f"known types: {', '.join(parsers)}"
+            f"config.json says model_type {_shown(family)}, which falcon does not run", f"known types: {', '.join(parsers)}"
         )
     reader = _Reader(fields)
     config = parsers[family](reader)
@@ -189,34 +196,46 @@ class _Reader:
         value = self.fields.get(name)
         return default if value is None else value
 
-    def count(self, name: str, default: int) -> int:
-        """The field as a whole number of at least 1."""
+    def count(self, name: str, default: int, most: int = _MOST) -> int:
+        """The field as a whole number from 1 to `most`."""
         value = self.raw(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
-            raise BadModelFile(f"config.json: {name} is {value!r}, not a positive whole number")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise BadModelFile(f"config.json: {name} is {_shown(value)}, not a whole number from 1 to {most}")
         return value
 
     def flag(self, name: str, default: bool) -> bool:
-        value = self.raw(name, default)
+        """The field as true or false; an explicit null counts as false, as it does in transformers."""
+        self.seen.add(name)
+        value = self.fields.get(name, default)
+        if value is None:
+            return False
         if not isinstance(value, bool):
-            raise BadModelFile(f"config.json: {name} is {value!r}, not true or false")
+            raise BadModelFile(f"config.json: {name} is {_shown(value)}, not true or false")
         return value
 
     def number(self, name: str, default: float) -> float:
+        """The field as a finite number."""
         return _number(name, self.raw(name, default))
 
-    def numbers(self, name: str, default: Sequence[float]) -> tuple[float, ...]:
+    def epsilon(self, name: str, default: float) -> float:
+        """The field as what a norm adds to a mean square: a number of at least 0."""
+        value = self.number(name, default)
+        if value < 0:
+            raise BadModelFile(f"config.json: {name} is {value}, and a norm with it is not a number")
+        return value
+
+    def numbers(self, name: str, default: Sequence[float], most: float = _LARGEST) -> tuple[float, ...]:
         value = self.raw(name, default)
         if not isinstance(value, (list, tuple)) or len(value) != len(default):
-            raise BadModelFile(f"config.json: {name} is {value!r}, not a list of {len(default)} numbers")
-        return tuple(_number(name, item) for item in value)
+            raise BadModelFile(f"config.json: {name} is {_shown(value)}, not a list of {len(default)} numbers")
+        return tuple(_number(name, item, most) for item in value)
 
     def only(self, name: str, *known: Any) -> None:
         """Refuse any value but the known ones: another would change the mathematics."""
         value = self.raw(name, known[0])
         if value not in known:
             raise UnsupportedConfig(
-                f"config.json: {name} is {value!r}, which falcon does not know",
+                f"config.json: {name} is {_shown(value)}, which falcon does not know",
                 f"falcon runs {name} = {' or '.join(repr(k) for k in known)}",
             )
 
@@ -227,30 +246,38 @@ class _Reader:
             empty = value is None or value is False or value in ("", [], {})
             if not known and not empty and not isinstance(value, str):
                 raise UnsupportedConfig(
-                    f"config.json has a field that falcon does not know: {name} = {json.dumps(value)[:80]}",
+                    f"config.json has a field that falcon does not know: {name} = {_shown(value)}",
                     "it may change the mathematics; if it is only a note, remove it from config.json",
                 )
 
 
-def _number(name: str, value: Any) -> float:
-    """`value` as a finite or infinite float; transformers 5 writes infinity as {"__float__": "Infinity"}."""
-    if isinstance(value, Mapping) and set(value) == {"__float__"}:
-        value = value["__float__"]
+def _number(name: str, value: Any, most: float = _LARGEST) -> float:
+    """`value` as a number between ±`most`; transformers 5 writes infinity as {"__float__": "Infinity"}."""
+    if isinstance(value, Mapping) and value == {"__float__": "Infinity"}:
+        value = inf
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -most <= value <= most:  # also catches NaN
+        raise BadModelFile(f"config.json: {name} is {_shown(value)}, not a {'finite ' if most < inf else ''}number")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    """A value of the file in a message: short, however long or deep the file makes it."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if isinstance(value, bool) or number != number:
-        raise BadModelFile(f"config.json: {name} is {value!r}, not a number")
-    return number
+        return reprlib.repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a huge number"
 
 
 def _shared(read: _Reader) -> dict[str, Any]:
     """What both families have in common."""
     read.only("hidden_act", "silu", "swish")
     dtype = read.raw("dtype", read.raw("torch_dtype"))
+    if not isinstance(dtype, (str, NoneType)):
+        raise BadModelFile(f"config.json: dtype is {_shown(dtype)}, not a name")
     quantization = read.raw("quantization_config")
-    return {"dtype": None if dtype is None else str(dtype).removeprefix("torch."), "quantization": quantization}
+    if not isinstance(quantization, (Mapping, NoneType)):
+        raise BadModelFile(f"config.json: quantization_config is {_shown(quantization)}, not an object")
+    return {"dtype": dtype and dtype.removeprefix("torch."), "quantization": quantization}
 
 
 def _falcon_mamba(read: _Reader) -> FalconMambaConfig:
@@ -260,14 +287,14 @@ def _falcon_mamba(read: _Reader) -> FalconMambaConfig:
     return FalconMambaConfig(
         vocab_size=read.count("vocab_size", 50280),
         hidden_size=hidden,
-        num_hidden_layers=read.count("num_hidden_layers", 32),
+        num_hidden_layers=read.count("num_hidden_layers", 32, _MOST_LAYERS),
         # falcon-mamba-7b says expand = 16 beside intermediate_size = 8192 = 2·4096: the explicit size counts.
-        intermediate_size=read.count("intermediate_size", int(expand * hidden) if isfinite(expand) else 0),
+        intermediate_size=read.count("intermediate_size", int(expand * hidden)),
         state_size=read.count("state_size", 16),
         conv_kernel=read.count("conv_kernel", 4),
         time_step_rank=ceil(hidden / 16) if rank == "auto" else read.count("time_step_rank", 1),
-        layer_norm_epsilon=read.number("layer_norm_epsilon", 1e-5),
-        mixer_rms_eps=read.number("mixer_rms_eps", 1e-6),
+        layer_norm_epsilon=read.epsilon("layer_norm_epsilon", 1e-5),
+        mixer_rms_eps=read.epsilon("mixer_rms_eps", 1e-6),
         use_bias=read.flag("use_bias", False),
         use_conv_bias=read.flag("use_conv_bias", True),
         residual_in_fp32=read.flag("residual_in_fp32", True),
@@ -287,14 +314,14 @@ def _falcon_h1(read: _Reader) -> FalconH1Config:
     config = FalconH1Config(
         vocab_size=read.count("vocab_size", 128000),
         hidden_size=hidden,
-        num_hidden_layers=read.count("num_hidden_layers", 32),
+        num_hidden_layers=read.count("num_hidden_layers", 32, _MOST_LAYERS),
         intermediate_size=read.count("intermediate_size", 14336),
         num_attention_heads=heads,
         num_key_value_heads=read.count("num_key_value_heads", heads if "num_key_value_heads" in read.fields else 8),
         head_dim=read.count("head_dim", hidden // heads),
         rope_theta=_rope_theta(read),
-        max_position_embeddings=read.count("max_position_embeddings", 8192),
-        rms_norm_eps=read.number("rms_norm_eps", 1e-5),
+        max_position_embeddings=read.count("max_position_embeddings", 8192, 2**31),
+        rms_norm_eps=read.epsilon("rms_norm_eps", 1e-5),
         mamba_d_ssm=d_ssm,
         mamba_n_heads=ssm_heads,
         mamba_d_head=d_ssm // ssm_heads if d_head == "auto" else read.count("mamba_d_head", 1),
@@ -323,7 +350,7 @@ def _rope_theta(read: _Reader) -> float:
     for name in ("rope_parameters", "rope_scaling"):
         rope = read.raw(name, {})
         if not isinstance(rope, Mapping):
-            raise BadModelFile(f"config.json: {name} is {rope!r}, not an object")
+            raise BadModelFile(f"config.json: {name} is {_shown(rope)}, not an object")
         for key, value in rope.items():
             harmless = (
                 key == "rope_theta"
@@ -332,20 +359,20 @@ def _rope_theta(read: _Reader) -> float:
             )
             if not harmless:
                 raise UnsupportedConfig(
-                    f"config.json: {name}.{key} is {value!r}, which falcon does not know",
+                    f"config.json: {name}.{key} is {_shown(value)}, which falcon does not know",
                     "Falcon-H1 uses unscaled rotary positions",
                 )
         if rope.get("rope_theta") is not None:
             theta = _number(f"{name}.rope_theta", rope["rope_theta"])
-    if not 0 < theta < inf:
+    if theta <= 0:
         raise BadModelFile(f"config.json: rope_theta is {theta}, not a positive number")
     return theta
 
 
 def _time_step_limit(read: _Reader) -> tuple[float, float]:
-    low, high = read.numbers("time_step_limit", (0.0, inf))
-    if low > high:
-        raise BadModelFile(f"config.json: time_step_limit ({low}, {high}) is empty")
+    low, high = read.numbers("time_step_limit", (0.0, inf), most=inf)
+    if not 0 <= low <= high or low == inf:
+        raise BadModelFile(f"config.json: time_step_limit ({low}, {high}) holds no time step")
     return low, high
 
 
@@ -368,6 +395,10 @@ def _check_h1(c: FalconH1Config) -> None:
         (f"num_attention_heads = {c.num_attention_heads} is not a multiple of num_key_value_heads = {c.num_key_value_heads}",
          c.num_attention_heads % c.num_key_value_heads == 0),
         (f"head_dim = {c.head_dim} is odd, so it cannot be rotated in pairs", c.head_dim % 2 == 0),
+        (f"num_attention_heads·head_dim = {c.num_attention_heads}·{c.head_dim} is more than {_MOST}",
+         c.num_attention_heads * c.head_dim <= _MOST),
+        (f"mamba_n_groups·mamba_d_state = {c.mamba_n_groups}·{c.mamba_d_state} is more than {_MOST}",
+         c.mamba_n_groups * c.mamba_d_state <= _MOST),
     ):  # fmt: skip
         if not holds:
             raise BadModelFile(f"config.json: {what}")
