@@ -21,7 +21,7 @@ from heapq import heappop, heappush
 import torch
 from torch import Tensor
 
-from modeling.errors import MemoryExceeded
+from modeling.errors import InvalidRequest, MemoryExceeded
 
 PAGE = 256  # tokens
 
@@ -231,12 +231,19 @@ class ModelState:
         """Prepare slots start … stop−1 for `length` more tokens each, and count them when the block ends well.
 
         A forward pass that dies in the middle would leave some layers before and some after it: its slots are emptied instead,
-        so that a state is never a record of nothing. Raises `MemoryExceeded`, with no length changed, if the pages run out.
+        so that a state is never a record of nothing. Raises `MemoryExceeded`, with nothing changed, if the pages run out, and
+        `InvalidRequest` for no tokens at all.
         """
+        if length < 1:
+            raise InvalidRequest("there are no tokens to feed")
         slots = range(start, stop)
-        if self.pool is not None:
+        try:
             for slot in slots:
                 self._reserve(slot, length)
+        except MemoryExceeded:
+            for slot in slots:
+                self._return_spare(slot)
+            raise
         try:
             yield self._extension(slots, length)
         except BaseException:
@@ -248,12 +255,21 @@ class ModelState:
 
     def _reserve(self, slot: int, length: int) -> None:
         """Give a slot pages for `length` more tokens, none of which anybody else can see."""
-        assert self.pool is not None
+        if self.pool is None:
+            return
         pages, used = self.pages[slot], self.lengths[slot]
-        if used % PAGE and length:
+        if used % PAGE:
             pages[used // PAGE] = self.pool.own(pages[used // PAGE])
         while len(pages) * PAGE < used + length:
             pages.append(self.pool.take())
+
+    def _return_spare(self, slot: int) -> None:
+        """Give back the pages beyond a slot's tokens: a fork would share them, and then both would write there."""
+        if self.pool is None:
+            return
+        kept = -(-self.lengths[slot] // PAGE)
+        self.pool.release(self.pages[slot][kept:])
+        del self.pages[slot][kept:]
 
     def _extension(self, slots: range, length: int) -> Extension:
         device = self.mamba[0].conv.device

@@ -54,12 +54,14 @@ class LanguageModel(nn.Module, ABC):
         """ids (b, l) → logits (b, l, v) fp32: functional and differentiable, no state."""
         return self.logits(self.hidden(ids, None))
 
+    @torch.inference_mode()
     def prefill(self, ids: Tensor, state: ModelState, slot: int) -> Tensor:
         """Extend `slot` by ids (l) → logits (v) fp32 of the last position."""
         with state.extend(slot, slot + 1, ids.shape[0]) as extension:
             h = self.hidden(ids[None], extension)  # 1 l d
         return self.logits(h[0, -1])
 
+    @torch.inference_mode()
     def step(self, ids: Tensor, state: ModelState) -> Tensor:
         """Extend slots 0 … b−1 by one token each: ids (b) → logits (b, v) fp32."""
         rows = ids.shape[0]
