@@ -1,9 +1,12 @@
-"""Every room's tests: one thread, so that sums run in one order and the suite shares its cores with nobody."""
+"""For every room: the tests' models are so small that threads only get in each other's way."""
 
 from __future__ import annotations
 
-import torch
+import pytest
 
 
-def pytest_configure() -> None:
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    import torch
+
     torch.set_num_threads(1)

@@ -1,118 +1,141 @@
-"""Logit for logit what transformers computes, on every quirk of both families, in one pass and token by token."""
+"""The same numbers as transformers: a forward of whole sequences without a cache, in fp32 on a CPU, for every case."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
-from modeling.config import parse_config
-from modeling.models import LanguageModel
+from modeling.config import _WITHOUT_EFFECT, load_config, parse_config
 
-Pair = Callable[..., tuple[LanguageModel, Any]]
-
-
-def tokens(length: int, vocabulary: int = 97, rows: int = 1, seed: int = 3) -> Tensor:
-    return torch.randint(vocabulary, (rows, length), generator=torch.Generator().manual_seed(seed))
+# tests/models/conftest.py hands in `case` (each shape of the table), `quirky` (one a family) and `cases` (the table itself).
+LENGTH = 23  # no multiple of a chunk of 8 or 64
+NEW = 20  # tokens of a greedy continuation
 
 
-def reference(theirs: Any, ids: Tensor) -> Tensor:
-    """Its logits from one call without a cache: its continuation of a FalconMamba cache is wrong."""
-    return theirs(ids, use_cache=False).logits.float()
+def expected(reference: Any, ids: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return reference(ids, use_cache=False).logits.float()
 
 
-def error(got: Tensor, expected: Tensor) -> float:
-    """The largest difference, relative to the largest logit."""
-    return ((got - expected).abs().max() / expected.abs().max()).item()
+def test_logits(case: Any, cases: Any) -> None:
+    ids = cases.tokens(case, 2, LENGTH)
+    theirs, ours = expected(cases.reference(case), ids), cases.model(case)(ids)
+    assert ours.dtype == torch.float32
+    assert cases.relative_error(ours, theirs) < 1e-5
+    assert torch.equal(ours.argmax(-1), theirs.argmax(-1))
 
 
-@torch.inference_mode()
-@pytest.mark.parametrize("length", [1, 2, 23, 70])
-def test_whole_sequences(name: str, length: int, make_pair: Pair) -> None:
-    ours, theirs = make_pair(name)
-    ids = tokens(length, rows=2)
-    expected, got = reference(theirs, ids), ours(ids)
-    assert got.dtype == torch.float32 and got.shape == expected.shape
-    assert error(got, expected) < 1e-5
-    assert torch.equal(got.argmax(-1), expected.argmax(-1))
+def test_greedy_continuation(case: Any, cases: Any) -> None:
+    """Prefill and steps with a state choose what transformers chooses when it reads everything again for each token."""
+    reference, model = cases.reference(case), cases.model(case)
+    prompt = cases.tokens(case, 9, seed=2)
+    whole = prompt
+    while whole.shape[0] < 9 + NEW:
+        whole = torch.cat((whole, expected(reference, whole[None])[0, -1:].argmax(-1)))
+
+    state = model.make_state(1, 9 + NEW)
+    chosen = [model.prefill(prompt, state, 0).argmax(-1, keepdim=True)]
+    while len(chosen) < NEW:
+        chosen.append(model.step(chosen[-1], state).argmax(-1))
+    assert torch.cat(chosen).tolist() == whole[9:].tolist()
 
 
-@torch.inference_mode()
-def test_token_by_token(name: str, make_pair: Pair) -> None:
-    """A prompt, then one token at a time: each answer is that of a whole pass over everything so far."""
-    ours, theirs = make_pair(name)
-    ids = tokens(29)
-    expected = reference(theirs, ids)[0]
-    state = ours.make_state(1, tokens=32)
-    got = [ours.prefill(ids[0, :9], state, 0)] + [ours.step(ids[0, i : i + 1], state)[0] for i in range(9, 29)]
-    assert error(torch.stack(got), expected[8:]) < 1e-5
+@pytest.mark.parametrize("short", [1, 2, 3, 7])
+def test_rows_of_different_lengths(short: int, quirky: Any, cases: Any) -> None:
+    """Slots that share every step give what transformers gives for each sequence by itself: there is no padding."""
+    model, lengths = cases.model(quirky), (11, short, 5)
+    rows = [cases.tokens(quirky, length + 6, seed=length) for length in lengths]
+    state = model.make_state(3, 32)
+    for slot, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        model.prefill(row[:length], state, slot)
+    for i in range(6):
+        logits = model.step(torch.stack([row[length + i] for row, length in zip(rows, lengths, strict=True)]), state)
+    for row, found in zip(rows, logits, strict=True):
+        assert cases.relative_error(found, expected(cases.reference(quirky), row[None])[0, -1]) < 1e-5
 
 
-@torch.inference_mode()
-def test_greedy_continuation(name: str, make_pair: Pair) -> None:
-    """The same 20 tokens as repeated whole passes of the reference implementation."""
-    ours, theirs = make_pair(name, seed=1)
-    prompt = tokens(7)[0]
-    expected = prompt
-    for _ in range(20):
-        expected = torch.cat((expected, reference(theirs, expected[None])[0, -1].argmax()[None]))
-    state = ours.make_state(1, tokens=32)
-    logits, answer = ours.prefill(prompt, state, 0), []
-    for _ in range(20):
-        answer.append(int(logits.argmax()))
-        logits = ours.step(torch.tensor(answer[-1:]), state)[0]
-    assert answer == expected[len(prompt) :].tolist()
+def test_time_steps_are_limited_in_every_way_of_feeding(cases: Any) -> None:
+    """transformers forgets the limit in its cached step; the reference is its forward without a cache."""
+    case = cases.BY_NAME["h1, time steps limited"]
+    model, ids = cases.model(case), cases.tokens(case, 12)
+    unlimited = cases.Case("unlimited", case.fields | {"time_step_limit": (0.0, float("inf"))})
+    theirs = expected(cases.reference(case), ids[None])[0, -1]
+    assert cases.relative_error(expected(cases.reference(unlimited), ids[None])[0, -1], theirs) > 1e-3  # the limit counts
+    state = model.make_state(2, 32)
+    for i in range(12):
+        stepped = model.step(ids[i : i + 1], state)[0]
+    model.prefill(ids[:7], state, 1)
+    assert cases.relative_error(stepped, theirs) < 1e-5
+    assert cases.relative_error(model.prefill(ids[7:], state, 1), theirs) < 1e-5
 
 
-@torch.inference_mode()
-def test_step_limit_binds(make_model: Callable[..., LanguageModel]) -> None:
-    """The clamp of Δ changes this model's answers, prompt and steps; else the tests above would show nothing."""
-    limited, free = make_model("falcon_h1 limited step"), make_model("falcon_h1")
-    ids = tokens(12)[0]
-    states = [model.make_state(1, tokens=16) for model in (limited, free)]
-    first = [model.prefill(ids[:1], state, 0) for model, state in zip((limited, free), states, strict=True)]
-    assert error(*first) > 1e-4
-    for token in ids[1:]:
-        last = [model.step(token[None], state)[0] for model, state in zip((limited, free), states, strict=True)]
-    assert error(*last) > 1e-4
+def test_names_and_shapes_are_the_checkpoints(case: Any, cases: Any, tmp_path: Path) -> None:
+    cases.reference(case).save_pretrained(tmp_path)
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        stored = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    own = {name: tuple(parameter.shape) for name, parameter in cases.model(case).named_parameters()}
+    assert own == stored
+    assert load_config(tmp_path) == replace(case.config, dtype="float32")
 
 
-@torch.inference_mode()
-@pytest.mark.parametrize("which", ["falcon_mamba", "falcon_mamba narrow residual", "falcon_h1", "falcon_h1 no norm"])
-def test_bf16(which: str, make_pair: Pair) -> None:
-    """Rounding happens where the reference rounds, or later: bf16 costs no more accuracy than there."""
-    ids = tokens(40, rows=2)
-    costs = []
-    for seed in range(4):
-        ours, theirs = make_pair(which, dtype=torch.bfloat16, seed=seed)
-        ours32, theirs32 = make_pair(which, seed=seed)
-        ours32.load_state_dict(ours.state_dict())
-        theirs32.load_state_dict(theirs.state_dict())
-        exact = ours32(ids)
-        state = ours.make_state(2, tokens=40)
-        steps = torch.stack([ours.step(ids[:, i], state) for i in range(40)], dim=1)
-        costs.append([error(reference(theirs, ids), reference(theirs32, ids)), error(ours(ids), exact), error(steps, exact)])
-    their_cost, cost, step_cost = torch.tensor(costs).mean(0).tolist()
-    assert 1e-4 < cost < 1.3 * their_cost
-    assert step_cost < 1.3 * their_cost
+@pytest.mark.parametrize("use_diff", [True, False])
+def test_configs_written_by_transformers(case: Any, cases: Any, use_diff: bool, tmp_path: Path) -> None:
+    cases.reference(case).config.to_json_file(tmp_path / "config.json", use_diff=use_diff)
+    assert load_config(tmp_path) == replace(case.config, dtype="float32")
 
 
-def test_names_and_shapes(name: str, make_pair: Pair) -> None:
-    """A checkpoint of either is a checkpoint of the other, with its tied weights tied."""
-    ours, theirs = make_pair(name)
-    shapes = {key: value.shape for key, value in theirs.state_dict().items()}
-    assert {key: value.shape for key, value in ours.state_dict().items()} == shapes
-    assert {key for key, _ in ours.named_parameters()} == {key for key, _ in theirs.named_parameters()}
+def test_bf16_is_as_near_to_fp32_as_transformers_is(case: Any, cases: Any) -> None:
+    """The places where bf16 rounds make sense if the noise is no more than that of the reference, with weights of bf16."""
+    ids = cases.tokens(case, 4, 64)
+    exact = copy.deepcopy(cases.reference(case)).bfloat16().float()
+    theirs, ours = copy.deepcopy(cases.reference(case)).bfloat16(), copy.deepcopy(cases.model(case)).bfloat16()
+    truth = expected(exact, ids)
+
+    def noise(logits: Tensor) -> float:
+        return float((logits - truth).square().mean().sqrt() / truth.square().mean().sqrt())
+
+    assert noise(ours(ids)) < 1.2 * noise(expected(theirs, ids))
 
 
-@pytest.mark.parametrize("only_changes", [True, False])
-def test_config_written_by_transformers(name: str, only_changes: bool, make_pair: Pair, case: Callable[[str], Any]) -> None:
-    """What transformers saves describes the same model, whether it writes its defaults down or not."""
-    _, theirs = make_pair(name)
-    written = json.loads(theirs.config.to_json_string(use_diff=only_changes))
-    assert parse_config(written) == replace(parse_config(case(name)), dtype="float32")
+def test_an_ignored_field_is_ignored_by_transformers(quirky: Any, cases: Any) -> None:
+    """What the config reader lets pass unread, as it comes in a file of transformers, changes nothing in its forward either."""
+    reference = cases.reference(quirky)
+    ids = cases.tokens(quirky, 1, LENGTH)
+    theirs = expected(reference, ids)
+    written = reference.config.to_dict()
+    for name in sorted(_WITHOUT_EFFECT & written.keys()):
+        value = written[name]
+        changed = copy.deepcopy(reference.config)
+        other = not value if isinstance(value, bool) else value + 1 if isinstance(value, (int, float)) else None
+        if other is None or name in ("use_cache", "return_dict", "output_hidden_states", "output_attentions"):
+            continue
+        setattr(changed, name, other)
+        model = type(reference)(changed).eval()
+        model.load_state_dict(reference.state_dict())
+        assert torch.equal(expected(model, ids), theirs), name
+        assert parse_config(quirky.fields | {name: other}) == quirky.config
+
+
+@pytest.mark.parametrize("chunk", [None, 8], ids=["one chunk", "many chunks"])
+def test_gradients(quirky: Any, cases: Any, chunk: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a state the forward is functional: its gradients by every parameter are those of transformers."""
+    if chunk:
+        monkeypatch.setattr("modeling.kernels.reference.SSD_CHUNK", chunk)
+        monkeypatch.setattr("modeling.kernels.reference.SCAN_ELEMENTS", 1)
+    reference = copy.deepcopy(cases.reference(quirky)).requires_grad_()
+    model = copy.deepcopy(cases.model(quirky)).requires_grad_()
+    ids = cases.tokens(quirky, 2, LENGTH)
+    target = cases.tokens(quirky, 2 * LENGTH, seed=3)
+    for logits in (reference(ids, use_cache=False).logits, model(ids)):
+        torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), target).backward()
+    theirs = {name: parameter.grad for name, parameter in reference.named_parameters()}
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+        assert cases.relative_error(parameter.grad, theirs[name]) < 1e-4, name
