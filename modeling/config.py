@@ -147,7 +147,7 @@ def load_config(folder: Path) -> ModelConfig:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ModelNotFound(f"{folder} has no config.json", "name the folder of a Hugging Face checkpoint") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path that no system has
         raise BadModelFile(f"{path} cannot be read: {error}") from None
     try:
         fields = json.loads(text)
@@ -246,7 +246,7 @@ class _Reader:
             empty = value is None or value is False or value in ("", [], {})
             if not known and not empty and not isinstance(value, str):
                 raise UnsupportedConfig(
-                    f"config.json has a field that falcon does not know: {name} = {_shown(value)}",
+                    f"config.json has a field that falcon does not know: {name[:100]} = {_shown(value)}",
                     "it may change the mathematics; if it is only a note, remove it from config.json",
                 )
 
@@ -263,9 +263,10 @@ def _number(name: str, value: Any, most: float = _LARGEST) -> float:
 def _shown(value: Any) -> str:
     """A value of the file in a message: short, however long or deep the file makes it."""
     try:
-        return reprlib.repr(value)
+        text = reprlib.repr(value)
     except ValueError:  # an integer of thousands of digits
         return "a huge number"
+    return text if len(text) <= 100 else f"{text[:99]}…"  # reprlib shows up to six items on each of six levels
 
 
 def _shared(read: _Reader) -> dict[str, Any]:
@@ -359,7 +360,7 @@ def _rope_theta(read: _Reader) -> float:
             )
             if not harmless:
                 raise UnsupportedConfig(
-                    f"config.json: {name}.{key} is {_shown(value)}, which falcon does not know",
+                    f"config.json: {name}.{key[:100]} is {_shown(value)}, which falcon does not know",
                     "Falcon-H1 uses unscaled rotary positions",
                 )
         if rope.get("rope_theta") is not None:
