@@ -306,6 +306,22 @@ def test_any_json_in_any_field_gives_a_config_or_one_sentence(data: st.DataObjec
         assert config.quantization is None or isinstance(config.quantization, dict)
 
 
+@pytest.mark.parametrize("name", ["model_type", "architectures", "vocab_size", "rms_norm_eps", "ssm_multipliers", "hidden_act",
+                                  "rope_parameters", "dtype", "quantization_config", "mystery", "m" * 10**6])  # fmt: skip
+@pytest.mark.parametrize("item", [1, 10**40, "x" * 10**6])
+def test_a_hostile_value_makes_no_hostile_message(name: str, item: Any) -> None:
+    """Six levels of six items and megabytes of text: still one sentence."""
+    for _ in range(6):
+        item = [item] * 6
+    for value in (item, {"rope_type": item, "x" * 10**6: item}):
+        fields = H1 | {name: value} | ({"model_type": "mamba"} if name == "architectures" else {})
+        if name == "quantization_config" and isinstance(value, dict):
+            continue  # an object is what belongs there; who reads it checks it
+        with pytest.raises(BadModelFile) as caught:
+            parse_config(fields)
+        assert len(str(caught.value)) < 400
+
+
 # The file itself
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,7 +14,10 @@ from torch.nn import functional as F
 from modeling.layers.state_space import StateSpace
 from modeling.models import LanguageModel
 
-Pair = Callable[..., tuple[LanguageModel, Any]]
+
+def pair(cases: Any, case: Any) -> tuple[LanguageModel, Any]:
+    """Copies of the case's two models: those of the table are everybody's."""
+    return copy.deepcopy(cases.model(case)), copy.deepcopy(cases.reference(case))
 
 
 def gradients(model: nn.Module, logits: Tensor, ids: Tensor) -> dict[str, Tensor]:
@@ -38,13 +40,8 @@ def answer(model: LanguageModel, ids: Tensor) -> Tensor:
         return model.step(ids[-1:], state)[0]
 
 
-@pytest.mark.parametrize(
-    "which",
-    ["falcon_mamba", "falcon_mamba bias", "falcon_mamba tied", "falcon_h1", "falcon_h1 biases", "falcon_h1 tied",
-     "falcon_h1 norm before gate", "falcon_h1 limited step"],
-)  # fmt: skip
-def test_every_gradient(which: str, make_pair: Pair) -> None:
-    ours, theirs = (model.requires_grad_(True) for model in make_pair(which))
+def test_every_gradient(sample: Any, cases: Any) -> None:
+    ours, theirs = (model.requires_grad_(True) for model in pair(cases, sample))
     ids = tokens()
     expected = gradients(theirs, theirs(ids, use_cache=False).logits, ids)
     got = gradients(ours, ours(ids), ids)
@@ -54,21 +51,21 @@ def test_every_gradient(which: str, make_pair: Pair) -> None:
         assert (gradient - expected[name]).abs().max() <= 1e-4 * expected[name].abs().max(), name
 
 
-def test_training_after_answering(family: str, make_pair: Pair) -> None:
+def test_training_after_answering(quirky: Any, cases: Any) -> None:
     """What is kept for fast answers is neither an inference tensor in the graph nor a constant where a weight should be."""
-    ours, _ = make_pair(family)
+    ours, _ = pair(cases, quirky)
     ids = tokens()
     answer(ours, ids[0])
     ours.requires_grad_(True)
     got = gradients(ours, ours(ids), ids)
-    fresh, _ = make_pair(family)
+    fresh, _ = pair(cases, quirky)
     expected = gradients(fresh.requires_grad_(True), fresh(ids), ids)
     assert all(torch.equal(got[name], expected[name]) for name in expected)
 
 
-def test_answers_follow_trained_weights(family: str, make_pair: Pair) -> None:
+def test_answers_follow_trained_weights(quirky: Any, cases: Any) -> None:
     """Decay rates are worked out again when A_log changed: by an optimizer, in place, or by another tensor in its place."""
-    ours, theirs = make_pair(family)
+    ours, theirs = pair(cases, quirky)
     ids = tokens()
     answer(ours, ids[0])
 
@@ -79,7 +76,7 @@ def test_answers_follow_trained_weights(family: str, make_pair: Pair) -> None:
     _same_answer(ours, theirs, ids)
 
     for mixer in (module for module in ours.modules() if isinstance(module, StateSpace)):
-        mixer.A_log.add_(0.5)
+        mixer.A_log.add_(1.0)
     _same_answer(ours, theirs, ids)
 
     for mixer in (module for module in ours.modules() if isinstance(module, StateSpace)):
@@ -94,24 +91,25 @@ def _same_answer(ours: LanguageModel, theirs: Any, ids: Tensor) -> None:
     before = theirs(ids[:1], use_cache=False).logits[0, -1]
     theirs.load_state_dict(ours.state_dict())
     expected = theirs(ids[:1], use_cache=False).logits[0, -1]
-    assert (expected - before).abs().max() > 1e-3 * expected.abs().max()  # the change shows
+    assert (expected - before).abs().max() > 1e-4 * expected.abs().max()  # the change shows
     assert (answer(ours, ids[0]) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
-def test_weights_made_in_inference_mode(family: str, make_pair: Pair) -> None:
+def test_weights_made_in_inference_mode(quirky: Any, cases: Any) -> None:
     """Such tensors do not count their changes, and still every answer is that of the weights as they are."""
     with torch.inference_mode():
-        ours, theirs = make_pair(family)
+        ours, theirs = pair(cases, quirky)
+        assert ours.lm_head.weight.is_inference()
         ids = tokens()
         answer(ours, ids[0])
         for mixer in (module for module in ours.modules() if isinstance(module, StateSpace)):
-            mixer.A_log.add_(0.5)
+            mixer.A_log.add_(1.0)
         _same_answer(ours, theirs, ids)
 
 
-def test_visiting_weights_can_leave(family: str, make_pair: Pair) -> None:
+def test_visiting_weights_can_leave(quirky: Any, cases: Any) -> None:
     """A block's weights arrive in one piece of memory; what is kept of A_log must not hold on to all of it."""
-    ours, _ = make_pair(family)
+    ours, _ = pair(cases, quirky)
     mixer = next(module for module in ours.modules() if isinstance(module, StateSpace))
     stays = mixer.A_log
     flat = torch.zeros(10_000)
@@ -125,9 +123,9 @@ def test_visiting_weights_can_leave(family: str, make_pair: Pair) -> None:
     assert alive() is None
 
 
-def test_answers_follow_conversions(family: str, make_model: Callable[..., LanguageModel]) -> None:
+def test_answers_follow_conversions(quirky: Any, cases: Any) -> None:
     """`Module.to` puts other numbers under the same parameters without counting it as a change."""
-    model, fresh = make_model(family), make_model(family)
+    (model, _), (fresh, _) = pair(cases, quirky), pair(cases, quirky)
     ids = tokens()[0]
     answer(model, ids)
     assert torch.equal(answer(model.to(torch.bfloat16), ids), answer(fresh.to(torch.bfloat16), ids))

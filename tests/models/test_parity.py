@@ -104,6 +104,18 @@ def test_bf16_is_as_near_to_fp32_as_transformers_is(case: Any, cases: Any) -> No
     assert noise(ours(ids)) < 1.2 * noise(expected(theirs, ids))
 
 
+def test_bf16_steps_are_as_near_to_fp32_as_a_whole_pass_of_transformers(quirky: Any, cases: Any) -> None:
+    """One token at a time, alone (past oneDNN) and beside another row, rounds no worse than the reference does in one go."""
+    ids = cases.tokens(quirky, 2, 40)
+    truth = expected(copy.deepcopy(cases.reference(quirky)).bfloat16().float(), ids)
+    theirs, ours = copy.deepcopy(cases.reference(quirky)).bfloat16(), copy.deepcopy(cases.model(quirky)).bfloat16()
+    noise = (expected(theirs, ids) - truth).square().mean()
+    for rows in (1, 2):
+        state = ours.make_state(rows, 40)
+        steps = torch.stack([ours.step(ids[:rows, i], state) for i in range(40)], dim=1)
+        assert (steps - truth[:rows]).square().mean() < 1.2**2 * noise
+
+
 def test_an_ignored_field_is_ignored_by_transformers(quirky: Any, cases: Any) -> None:
     """What the config reader lets pass unread, as it comes in a file of transformers, changes nothing in its forward either."""
     reference = cases.reference(quirky)
