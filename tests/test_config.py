@@ -1,381 +1,311 @@
-"""config.json: read in every spelling that is in use, and refused in one sentence wherever it could mislead a model."""
+"""config.json of both families: every field accounted for, whoever wrote the file, and no file ends in a bare exception."""
 
 from __future__ import annotations
 
 import json
-from math import inf
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modeling.config import FalconH1Config, FalconMambaConfig, ModelConfig, load_config, parse_config
+from modeling.config import FalconH1Config, FalconMambaConfig, Multipliers, load_config, parse_config
 from modeling.errors import BadModelFile, FalconError, ModelNotFound, UnknownModelType, UnsupportedConfig
 
-MAMBA: dict[str, Any] = {
-    "model_type": "falcon_mamba", "architectures": ["FalconMambaForCausalLM"], "vocab_size": 97, "hidden_size": 32,
-    "state_size": 8, "num_hidden_layers": 3, "intermediate_size": 48, "expand": 16, "time_step_rank": 5, "conv_kernel": 4,
-    "use_bias": False, "use_conv_bias": True, "tie_word_embeddings": False, "residual_in_fp32": True, "hidden_act": "silu",
-    "layer_norm_epsilon": 1e-5, "mixer_rms_eps": 1e-5, "torch_dtype": "bfloat16", "quantization_config": None,
-}  # fmt: skip
-H1: dict[str, Any] = {
-    "model_type": "falcon_h1", "architectures": ["FalconH1ForCausalLM"], "vocab_size": 97, "hidden_size": 40,
-    "intermediate_size": 56, "num_hidden_layers": 3, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 16,
-    "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "hidden_act": "silu", "mamba_d_ssm": 48, "mamba_n_heads": 6,
-    "mamba_d_head": 8, "mamba_n_groups": 2, "mamba_d_state": 12, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_chunk_size": 8,
-    "mamba_norm_before_gate": False, "mamba_rms_norm": True, "mamba_conv_bias": True, "mamba_proj_bias": False,
-    "projectors_bias": False, "attention_bias": False, "mlp_bias": False, "rope_theta": 1e11, "rope_scaling": None,
-    "time_step_limit": [0.0, inf], "embedding_multiplier": 5.65, "lm_head_multiplier": 0.04, "key_multiplier": 0.39,
-    "attention_in_multiplier": 1.1, "attention_out_multiplier": 0.94, "ssm_in_multiplier": 1.25, "ssm_out_multiplier": 0.24,
-    "mlp_multipliers": [0.88, 0.59], "ssm_multipliers": [0.35, 0.25, 0.36, 0.5, 0.34], "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16", "quantization_config": None,
-}  # fmt: skip
-BASES = {"falcon_mamba": MAMBA, "falcon_h1": H1}
+Fields = dict[str, Any]
+
+MAMBA_7B: Fields = Fields(
+    model_type="falcon_mamba", architectures=["FalconMambaForCausalLM"], vocab_size=65024, hidden_size=4096,
+    num_hidden_layers=64, intermediate_size=8192, expand=16, state_size=16, conv_kernel=4, time_step_rank=256,
+    layer_norm_epsilon=1e-5, use_bias=False, use_conv_bias=True, hidden_act="silu", residual_in_fp32=True,
+    tie_word_embeddings=False, torch_dtype="bfloat16",
+    time_step_min=0.001, time_step_max=0.1, time_step_floor=0.0001, time_step_scale=1.0, time_step_init_scheme="random",
+    rescale_prenorm_residual=False, initializer_range=0.1, use_mambapy=False, use_cache=True, bos_token_id=0, eos_token_id=11,
+    pad_token_id=11, transformers_version="4.44.0.dev0",
+)  # fmt: skip
+
+H1_05B: Fields = Fields(
+    model_type="falcon_h1", architectures=["FalconH1ForCausalLM"], vocab_size=32784, hidden_size=1024, num_hidden_layers=36,
+    intermediate_size=2048, num_attention_heads=8, num_key_value_heads=2, head_dim=64, rope_theta=100000000000.0,
+    rope_scaling=None, max_position_embeddings=16384, rms_norm_eps=1e-5, mamba_d_ssm=1536, mamba_n_heads=24, mamba_d_head=64,
+    mamba_n_groups=1, mamba_d_state=128, mamba_d_conv=4, mamba_expand=2, mamba_chunk_size=128, mamba_conv_bias=True,
+    mamba_proj_bias=False, mamba_rms_norm=False, mamba_norm_before_gate=False, projectors_bias=False, attention_bias=False,
+    mlp_bias=False, mlp_expansion_factor=8, mamba_use_mlp=True, attn_layer_indices=None, embedding_multiplier=5.656854249492381,
+    lm_head_multiplier=0.0390625, key_multiplier=0.39062499999999994, attention_in_multiplier=1.0,
+    attention_out_multiplier=0.9375, ssm_in_multiplier=1.25, ssm_out_multiplier=0.23570226039551587,
+    mlp_multipliers=[0.8838834764831844, 0.5859375], ssm_multipliers=[0.35355, 0.25, 0.35355, 0.5, 0.3535],
+    num_logits_to_keep=1, tie_word_embeddings=False, torch_dtype="bfloat16", use_cache=True, bos_token_id=1, eos_token_id=11,
+    pad_token_id=0, attention_dropout=0.0, initializer_range=0.02, hidden_act="silu", transformers_version="4.52.0",
+)  # fmt: skip
+
+FAMILIES = pytest.mark.parametrize("fields", [MAMBA_7B, H1_05B], ids=["mamba", "h1"])
 
 
-def mamba(**changes: Any) -> FalconMambaConfig:
-    config = parse_config(MAMBA | changes)
-    assert isinstance(config, FalconMambaConfig)
-    return config
-
-
-def h1(**changes: Any) -> FalconH1Config:
-    config = parse_config(H1 | changes)
-    assert isinstance(config, FalconH1Config)
-    return config
-
-
-def without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+def without(fields: Fields, *names: str) -> Fields:
     return {name: value for name, value in fields.items() if name not in names}
 
 
-# What a file says
+# What files say
 
 
-def test_explicit_inner_width_counts_and_expand_does_not() -> None:
-    """falcon-mamba-7b says expand = 16 and means 2."""
-    fields = MAMBA | {"hidden_size": 4096, "intermediate_size": 8192, "expand": 16}
-    assert parse_config(fields).intermediate_size == 8192
-    assert parse_config(without(fields, "intermediate_size") | {"expand": 2}).intermediate_size == 8192
-    assert parse_config(without(fields, "intermediate_size")).intermediate_size == 65536
+def test_falcon_mamba_7b() -> None:
+    assert parse_config(MAMBA_7B) == FalconMambaConfig(
+        vocab_size=65024, hidden_size=4096, num_hidden_layers=64, intermediate_size=8192, state_size=16, conv_kernel=4,
+        time_step_rank=256, layer_norm_epsilon=1e-5, mixer_rms_eps=1e-6, use_bias=False, use_conv_bias=True,
+        residual_in_fp32=True, tie_word_embeddings=False, dtype="bfloat16",
+    )  # fmt: skip
 
 
-def test_rank_is_a_sixteenth_of_the_width_rounded_up() -> None:
-    assert mamba(hidden_size=33, time_step_rank="auto").time_step_rank == 3
-    assert parse_config(without(MAMBA, "time_step_rank")) == mamba(time_step_rank="auto")
+def test_falcon_h1_05b() -> None:
+    assert parse_config(H1_05B) == FalconH1Config(
+        vocab_size=32784, hidden_size=1024, num_hidden_layers=36, intermediate_size=2048, num_attention_heads=8,
+        num_key_value_heads=2, head_dim=64, rope_theta=1e11, max_position_embeddings=16384, rms_norm_eps=1e-5, mamba_d_ssm=1536,
+        mamba_n_heads=24, mamba_d_head=64, mamba_n_groups=1, mamba_d_state=128, mamba_d_conv=4, mamba_rms_norm=False,
+        mamba_norm_before_gate=False, mamba_conv_bias=True, mamba_proj_bias=False, projectors_bias=False, attention_bias=False,
+        mlp_bias=False, time_step_limit=(0.0, inf), tie_word_embeddings=False, dtype="bfloat16",
+        multipliers=Multipliers(
+            embedding=5.656854249492381, lm_head=0.0390625, key=0.39062499999999994, attention_in=1.0, attention_out=0.9375,
+            ssm_in=1.25, ssm_out=0.23570226039551587, mlp=(0.8838834764831844, 0.5859375),
+            ssm=(0.35355, 0.25, 0.35355, 0.5, 0.3535),
+        ),
+    )  # fmt: skip
 
 
-def test_absent_head_width_follows_from_the_model_width() -> None:
-    assert parse_config(without(H1 | {"hidden_size": 48}, "head_dim")) == h1(hidden_size=48, head_dim=8)
+def test_the_written_inner_width_counts_and_not_the_factor_beside_it() -> None:
+    assert parse_config(MAMBA_7B).intermediate_size == 8192  # and not 16 · 4096
+    assert parse_config(without(MAMBA_7B, "intermediate_size")).intermediate_size == 65536
 
 
-def test_null_ssm_width_is_expanded_and_an_absent_one_is_the_class_default() -> None:
-    assert h1(mamba_d_ssm=None, mamba_n_heads=10).mamba_d_ssm == 80
-    fields = without(H1, "mamba_d_ssm") | {"mamba_n_heads": 32, "mamba_d_head": "auto"}
-    config = parse_config(fields)
-    assert isinstance(config, FalconH1Config)
-    assert (config.mamba_d_ssm, config.mamba_d_head) == (1024, 32)
+def test_what_h1_leaves_open_follows_from_the_rest() -> None:
+    assert parse_config(without(H1_05B, "head_dim")).head_dim == 1024 // 8  # type: ignore[union-attr]
+    assert parse_config(H1_05B | {"mamba_d_ssm": None, "mamba_n_heads": 32}).mamba_d_ssm == 2048  # type: ignore[union-attr]
+    assert parse_config(without(H1_05B, "mamba_d_ssm") | {"mamba_n_heads": 16}).mamba_d_ssm == 1024  # type: ignore[union-attr]
+    assert parse_config(H1_05B | {"mamba_d_head": "auto"}).mamba_d_head == 64  # type: ignore[union-attr]
+    assert parse_config(H1_05B | {"num_key_value_heads": None}).num_key_value_heads == 8  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("change", "same_as"),
     [
-        {"rope_parameters": {"rope_theta": 1e11, "rope_type": "default"}},
-        {"rope_parameters": {"rope_theta": 1e11}},
-        {"rope_theta": 100000000000},
-        {"rope_theta": 1e11, "rope_scaling": None},
-        {"rope_theta": 1e11, "rope_parameters": None},
+        ({"rope_theta": None, "rope_parameters": {"rope_type": "default", "rope_theta": 1e11}}, {}),
+        ({"rope_theta": None, "rope_parameters": {"rope_theta": 5e5, "partial_rotary_factor": 1.0}}, {"rope_theta": 500000}),
+        ({"time_step_limit": [0.0, inf]}, {}),
+        ({"time_step_limit": [0.0, {"__float__": "Infinity"}]}, {}),
+        ({"time_step_limit": None}, {}),
+        ({"torch_dtype": None, "dtype": "torch.bfloat16"}, {}),
+        ({"hidden_act": "swish"}, {}),
+        ({"mamba_conv_bias": None}, {"mamba_conv_bias": False}),  # transformers takes null for false
     ],
+    ids=str,
 )
-def test_positions_in_both_spellings(changes: dict[str, Any]) -> None:
-    assert parse_config(without(H1, "rope_theta", "rope_scaling") | changes) == h1()
+def test_two_spellings_of_one_thing(change: Fields, same_as: Fields) -> None:
+    assert parse_config(H1_05B | change) == parse_config(H1_05B | same_as)
 
 
-def test_rope_theta_of_the_class() -> None:
-    config = parse_config(without(H1, "rope_theta"))
-    assert isinstance(config, FalconH1Config)
-    assert config.rope_theta == 10000.0
+def test_infinity_as_json_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(H1_05B | {"time_step_limit": [0.01, inf]}))
+    assert load_config(tmp_path).time_step_limit == (0.01, inf)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("limit", [[0.0, inf], [0, {"__float__": "Infinity"}], None])
-def test_step_limit_in_every_spelling(limit: Any) -> None:
-    assert h1(time_step_limit=limit).time_step_limit == (0.0, inf)
+def test_an_early_file_under_another_name() -> None:
+    assert parse_config(MAMBA_7B | {"model_type": "mamba"}) == parse_config(MAMBA_7B)
 
 
-def test_absent_step_limit_and_a_tight_one() -> None:
-    assert parse_config(without(H1, "time_step_limit")) == h1()
-    assert h1(time_step_limit=[0.01, 0.05]).time_step_limit == (0.01, 0.05)
+# Every field that counts
 
 
-@pytest.mark.parametrize("base", BASES.values(), ids=BASES)
-def test_dtype_in_both_spellings(base: dict[str, Any]) -> None:
-    assert parse_config(base).dtype == "bfloat16"
-    assert parse_config(without(base, "torch_dtype") | {"dtype": "bfloat16"}) == parse_config(base)
-    assert parse_config(base | {"torch_dtype": "torch.bfloat16"}) == parse_config(base)
-    assert parse_config(without(base, "torch_dtype")).dtype is None
+@FAMILIES
+def test_every_field_that_is_read_changes_what_is_read(fields: Fields) -> None:
+    """One value after the other is replaced: the result differs, or it is an error, or the field is one without effect."""
+    without_effect = set(
+        "architectures transformers_version use_cache bos_token_id eos_token_id pad_token_id initializer_range "
+        "time_step_min time_step_max time_step_floor time_step_scale time_step_init_scheme rescale_prenorm_residual "
+        "use_mambapy num_logits_to_keep attention_dropout mlp_expansion_factor mamba_use_mlp attn_layer_indices "
+        "expand mamba_expand "  # beside the size they would give
+        "mamba_chunk_size".split()  # the order of summation
+    )
+    for name, value in fields.items():
+        other = not value if isinstance(value, bool) else value * 3 if isinstance(value, (int, float)) else [7.0]
+        if isinstance(value, list):
+            other = [item * 2 if isinstance(item, float) else item for item in value]
+        try:
+            same = parse_config(fields | {name: other}) == parse_config(fields)
+        except BadModelFile:
+            same = False
+        assert same == (name in without_effect), name
 
 
-def test_quantization_is_handed_on() -> None:
-    assert mamba(quantization_config={"load_in_4bit": True}).quantization == {"load_in_4bit": True}
+@FAMILIES
+@pytest.mark.parametrize("value", [1, 0, 0.5, -1, True, [1], {"a": 1}, [None]], ids=str)
+def test_an_unknown_field_that_may_mean_something(fields: Fields, value: Any) -> None:
+    with pytest.raises(UnsupportedConfig, match="attention_sinks"):
+        parse_config(fields | {"attention_sinks": value})
 
 
-@pytest.mark.parametrize("base", BASES.values(), ids=BASES)
-def test_a_file_of_nothing_but_its_type_is_the_class_default(base: dict[str, Any]) -> None:
-    """As transformers understands it: the two must agree on what a file leaves out."""
-    from transformers import AutoConfig
-
-    family = base["model_type"]
-    everything = json.loads(AutoConfig.for_model(family).to_json_string(use_diff=False))
-    assert parse_config({"model_type": family}) == parse_config(everything)
+@FAMILIES
+@pytest.mark.parametrize("value", ["a note", "", None, False, [], {}], ids=repr)
+def test_an_unknown_field_that_says_nothing(fields: Fields, value: Any) -> None:
+    assert parse_config(fields | {"attention_sinks": value}) == parse_config(fields)
 
 
-def test_null_is_the_default_of_a_size_and_no_for_a_flag() -> None:
-    """As transformers understands it: it takes the null itself, which counts as false."""
-    assert mamba(conv_kernel=None).conv_kernel == 4
-    assert h1(time_step_limit=None, mamba_rms_norm=None) == h1(mamba_rms_norm=False)
-    assert not mamba(use_conv_bias=None).use_conv_bias
+@FAMILIES
+def test_notes_of_tools_are_no_mathematics(fields: Fields) -> None:
+    notes = {"_name_or_path": "x", "_attn_implementation_autoset": True, "unsloth_version": "2025.1", "unsloth_fixed": True}
+    assert parse_config(fields | notes) == parse_config(fields)
 
 
-# Fields that mean nothing to us
-
-
-@pytest.mark.parametrize("base", BASES.values(), ids=BASES)
-@pytest.mark.parametrize("value", [1, 0, 0.5, True, [1], {"a": 1}, -1, inf])
-def test_an_unknown_field_that_may_mean_something_is_named(base: dict[str, Any], value: Any) -> None:
-    with pytest.raises(UnsupportedConfig, match="mystery_scale"):
-        parse_config(base | {"mystery_scale": value})
-
-
-@pytest.mark.parametrize("base", BASES.values(), ids=BASES)
-@pytest.mark.parametrize("value", ["a note", "", None, False, [], {}])
-def test_an_unknown_field_that_cannot_scale_anything_passes(base: dict[str, Any], value: Any) -> None:
-    assert parse_config(base | {"mystery_note": value}) == parse_config(base)
-
-
-@pytest.mark.parametrize("base", BASES.values(), ids=BASES)
-def test_known_fields_without_effect_pass(base: dict[str, Any]) -> None:
-    harmless = {
-        "transformers_version": "4.57.0", "use_cache": True, "initializer_range": 0.1, "time_step_min": 0.001,
-        "bos_token_id": 1, "eos_token_id": [11, 228], "pad_token_id": 0, "num_logits_to_keep": 1, "id2label": {"0": "LABEL_0"},
-        "top_k": 50, "sliding_window": 4096, "attn_layer_indices": [1], "_name_or_path": "x", "unsloth_version": 3,
-    }  # fmt: skip
-    assert parse_config(base | harmless) == parse_config(base)
-
-
-def test_a_field_of_the_other_family_is_not_ignored() -> None:
-    with pytest.raises(UnsupportedConfig, match="key_multiplier"):
-        parse_config(MAMBA | {"key_multiplier": 0.5})
-    with pytest.raises(UnsupportedConfig, match="mixer_rms_eps"):
-        parse_config(H1 | {"mixer_rms_eps": 1e-5})
-
-
-# What would mislead a model
-
-
-@pytest.mark.parametrize("base", BASES.values(), ids=BASES)
-@pytest.mark.parametrize("act", ["gelu", "relu", ["silu"], {"silu": 1}, 1, True])
-def test_another_activation_is_refused(base: dict[str, Any], act: Any) -> None:
-    with pytest.raises(UnsupportedConfig, match="hidden_act"):
-        parse_config(base | {"hidden_act": act})
-
-
-@pytest.mark.parametrize("name", ["rope_parameters", "rope_scaling"])
 @pytest.mark.parametrize(
-    "rope",
+    ("change", "named"),
     [
-        {"rope_type": "linear", "factor": 2.0},
-        {"type": "dynamic", "factor": 2.0},
-        {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e6},
-        {"rope_type": "default", "partial_rotary_factor": 0.5},
-        {"factor": 8.0},
+        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling.*linear"),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e11}}, "rope_parameters.rope_type is 'yarn'"),
+        ({"rope_parameters": {"rope_theta": 1e11, "partial_rotary_factor": 0.5}}, "partial_rotary_factor is 0.5"),
+        ({"auto_map": {"AutoModel": "modeling.Model"}}, "auto_map"),
     ],
+    ids=str,
 )
-def test_scaled_positions_are_refused(name: str, rope: dict[str, Any]) -> None:
-    with pytest.raises(UnsupportedConfig, match=name):
-        parse_config(H1 | {name: rope})
+def test_other_mathematics_is_refused_by_name(change: Fields, named: str) -> None:
+    with pytest.raises(UnsupportedConfig, match=named):
+        parse_config(H1_05B | change)
 
 
-@pytest.mark.parametrize("base", BASES.values(), ids=BASES)
-def test_code_in_the_model_folder_is_refused(base: dict[str, Any]) -> None:
-    with pytest.raises(UnsupportedConfig, match="auto_map"):
-        parse_config(base | {"auto_map": {"AutoModel": "modeling_evil.Evil"}})
-
-
-@pytest.mark.parametrize("family", ["llama", "mamba2", "", None, 3, True, ["falcon_h1"], {"falcon_h1": 1}])
-def test_an_unknown_family_lists_the_known_ones(family: Any) -> None:
+@pytest.mark.parametrize("family", ["llama", "", None, 5, [], {}, ["falcon_h1"]], ids=repr)
+def test_an_unknown_family_is_told_the_known_ones(family: Any) -> None:
     with pytest.raises(UnknownModelType) as caught:
-        parse_config(H1 | {"model_type": family})
-    assert "falcon_mamba" in caught.value.hint and "falcon_h1" in caught.value.hint
-    with pytest.raises(UnknownModelType):
-        parse_config({})
+        parse_config({"model_type": family})
+    assert "falcon_mamba, falcon_h1" in caught.value.hint
 
 
-def test_the_early_name_of_the_family_only_with_its_architecture() -> None:
-    """One revision was saved as "mamba"; a true Mamba lacks the norms on Δ, B and C and must not be run as a FalconMamba."""
-    assert parse_config(MAMBA | {"model_type": "mamba"}) == parse_config(MAMBA)
-    for architectures in (["MambaForCausalLM"], [], None, 3, True, "NotFalconMambaForCausalLM", {"FalconMambaForCausalLM": 1}):
+def test_plain_mamba_is_not_falcon_mamba() -> None:
+    for architectures in (["MambaForCausalLM"], None, 5, "FalconMambaForCausalLM"):
         with pytest.raises(UnknownModelType):
-            parse_config(MAMBA | {"model_type": "mamba", "architectures": architectures})
+            parse_config({"model_type": "mamba", "architectures": architectures})
 
 
-COUNTS = ["vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size"]
-FLAGS = ["tie_word_embeddings", "use_bias", "use_conv_bias", "residual_in_fp32"]
-H1_FLAGS = ["tie_word_embeddings", "mamba_rms_norm", "mamba_norm_before_gate", "mamba_conv_bias", "mamba_proj_bias",
-            "projectors_bias", "attention_bias", "mlp_bias"]  # fmt: skip
-IMPOSSIBLE = [
-    *((MAMBA, name, value) for name in [*COUNTS, "state_size", "conv_kernel", "time_step_rank"]
-      for value in (0, -1, 1.5, True, "8", [8], {}, 2**31, 10**400, inf, float("nan"))),
-    *((H1, name, value) for name in [*COUNTS, "num_attention_heads", "num_key_value_heads", "head_dim", "mamba_d_ssm",
-                                     "mamba_n_heads", "mamba_d_head", "mamba_n_groups", "mamba_d_state", "mamba_d_conv",
-                                     "max_position_embeddings"]
-      for value in (0, -1, 1.5, True, "8", [8], {}, 2**31 + 1, 10**400, inf, float("nan"))),
-    *((MAMBA, name, value) for name in FLAGS for value in (0, 1, "true", [])),
-    *((H1, name, value) for name in H1_FLAGS for value in (0, 1, "true", [])),
-    *((MAMBA, name, value) for name in ["layer_norm_epsilon", "mixer_rms_eps"]
-      for value in (float("nan"), inf, -1e-5, "small", "1e-5", [1e-5], True, 10**400)),
-    *((H1, "rms_norm_eps", value) for value in (float("nan"), inf, -1e-5, "small", [1e-5], True, 10**400)),
-    *((H1, f"{name}_multiplier", value) for name in ["embedding", "lm_head", "key", "attention_in", "attention_out", "ssm_in",
-                                                     "ssm_out"]
-      for value in (float("nan"), inf, -inf, "x", [1.0], True, {}, 10**400)),
-    *((H1, "mlp_multipliers", value) for value in ([1.0], [1.0, 1.0, 1.0], 1.0, "11", [1.0, None], [1.0, inf], {"0": 1})),
-    *((H1, "ssm_multipliers", value) for value in ([1.0] * 4, [1.0] * 6, 1.0, "11111", [1.0] * 4 + [float("nan")])),
-    *((H1, "time_step_limit", value) for value in ([0.1, 0.01], [0.0], 0.1, [0.0, float("nan")], [0.0, None], "0, inf",
-                                                   [0.0, {"__float__": "NaN"}], [0.0, {"__float__": []}], [-1.0, 1.0],
-                                                   [inf, inf])),
-    *((H1, "rope_theta", value) for value in (0, -1.0, inf, float("nan"), "x", [1e4], True, 10**400)),
-    *((H1, "rope_parameters", value) for value in (3, "default", [1e4], True)),
-    *((base, "num_hidden_layers", 10**6) for base in (MAMBA, H1)),  # building a block for each would take hours
-    (H1, "head_dim", 2**20),
-    (H1, "mamba_d_state", 2**20),
-    (H1, "mamba_d_head", 7),
-    (H1, "mamba_n_heads", 5),
-    (H1, "mamba_n_groups", 4),
-    (H1, "num_key_value_heads", 4),
-    (H1, "head_dim", 15),
-    (MAMBA, "dtype", 5),
-    (MAMBA, "quantization_config", "nf4"),
-    (H1, "quantization_config", [4]),
-]  # fmt: skip
+# Values that cannot be
+
+WRONG = [nan, -1, 0, 2**40, 10**400, 10**5000, 1.5, "12", True, [4], {"a": 1}, -inf]
 
 
-@pytest.mark.parametrize(("base", "name", "value"), IMPOSSIBLE)
-def test_an_impossible_value_is_refused_by_name(base: dict[str, Any], name: str, value: Any) -> None:
-    with pytest.raises(BadModelFile) as caught:
-        parse_config(base | {name: value})
-    assert name in str(caught.value) and len(str(caught.value)) < 300
+@pytest.mark.parametrize("value", WRONG, ids=map(str, range(12)))
+def test_sizes_that_cannot_be(value: Any) -> None:
+    sizes = {name for name in H1_05B if isinstance(H1_05B[name], int) and not isinstance(H1_05B[name], bool)}
+    sizes -= {"mamba_chunk_size", "mamba_expand", "mlp_expansion_factor", "num_logits_to_keep"}
+    for name in (name for name in sizes if not name.endswith("token_id")):
+        with pytest.raises(BadModelFile, match=name):
+            parse_config(H1_05B | {name: value})
+    for name in ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "state_size", "conv_kernel"):
+        with pytest.raises(BadModelFile, match=name):
+            parse_config(MAMBA_7B | {name: value})
 
 
-@pytest.mark.parametrize("theta", [0, -1, inf, "x", [], 10**400])
-def test_an_impossible_theta_is_refused_in_the_new_spelling_too(theta: Any) -> None:
-    with pytest.raises(BadModelFile, match="rope_theta"):
-        parse_config(without(H1, "rope_theta") | {"rope_parameters": {"rope_theta": theta}})
+@pytest.mark.parametrize("value", [nan, inf, -inf, 10**400, 1e39, "0.5", True, [1.0], {"__float__": "NaN"}, {"a": 1}], ids=str)
+def test_numbers_that_cannot_be(value: Any) -> None:
+    for name in (*(name for name in H1_05B if name.endswith("_multiplier")), "rms_norm_eps", "rope_theta"):
+        with pytest.raises(BadModelFile, match=name):
+            parse_config(H1_05B | {name: value})
+    for name in ("mixer_rms_eps", "layer_norm_epsilon"):
+        with pytest.raises(BadModelFile, match=name):
+            parse_config(MAMBA_7B | {name: value})
 
 
-@pytest.mark.parametrize("value", [10**400, -inf, inf, float("nan"), "x", 0, 0.01, -2, True, 1e300])
-def test_an_impossible_expansion_is_refused(value: Any) -> None:
-    with pytest.raises(BadModelFile):
-        parse_config(without(MAMBA, "intermediate_size") | {"expand": value})
-    with pytest.raises(BadModelFile):
-        parse_config(H1 | {"mamba_d_ssm": None, "mamba_expand": value})
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"mamba_n_heads": 25}, "not mamba_d_ssm"),
+        ({"mamba_n_groups": 5}, "not a multiple of mamba_n_groups"),
+        ({"num_key_value_heads": 3}, "not a multiple of num_key_value_heads"),
+        ({"head_dim": 63}, "odd"),
+        ({"head_dim": 2**20}, "more than"),
+        ({"mamba_n_groups": 24, "mamba_d_state": 2**16}, "more than"),
+        ({"rms_norm_eps": -1e-5}, "rms_norm_eps"),
+        ({"rope_theta": -1e4}, "rope_theta"),
+        ({"rope_theta": 0}, "rope_theta"),
+        ({"time_step_limit": [0.5, 0.1]}, "time_step_limit"),
+        ({"time_step_limit": [-0.5, 0.1]}, "time_step_limit"),
+        ({"time_step_limit": [inf, inf]}, "time_step_limit"),
+        ({"time_step_limit": [0.0]}, "time_step_limit"),
+        ({"time_step_limit": 0.1}, "time_step_limit"),
+        ({"mlp_multipliers": [1.0]}, "mlp_multipliers"),
+        ({"ssm_multipliers": [1.0, 1.0, 1.0, 1.0, "1.0"]}, "ssm_multipliers"),
+        ({"rope_parameters": "default"}, "rope_parameters"),
+        ({"attention_bias": 0}, "attention_bias"),
+        ({"tie_word_embeddings": "false"}, "tie_word_embeddings"),
+        ({"torch_dtype": 16}, "dtype"),
+        ({"quantization_config": "bnb"}, "quantization_config"),
+    ],
+    ids=str,
+)
+def test_values_that_cannot_be(change: Fields, what: str) -> None:
+    with pytest.raises(BadModelFile, match=what):
+        parse_config(H1_05B | change)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.integers(-(10**350), 10**350) | st.floats() | st.text(max_size=8)
-    | st.sampled_from(["auto", "silu", "bfloat16", "Infinity", "NaN", "falcon_h1", "mamba", "FalconMambaForCausalLM"]),
-    lambda inner: st.lists(inner, max_size=5)
-    | st.dictionaries(st.sampled_from(["__float__", "rope_theta", "rope_type", "type", "factor", "x"]), inner, max_size=3),
-    max_leaves=8,
-)  # fmt: skip
-
-
-@settings(max_examples=1500, deadline=None)
-@given(st.data())
-def test_any_json_in_any_field_gives_a_config_or_one_sentence(data: st.DataObject) -> None:
-    base = data.draw(st.sampled_from(list(BASES.values())))
-    more = ["dtype", "rope_parameters", "auto_map", "mystery"]
-    names = data.draw(st.lists(st.sampled_from([*base, *more]), min_size=1, max_size=3))
-    fields = base | {name: data.draw(JSON) for name in names}
-    try:
-        config: ModelConfig = parse_config(fields)
-    except FalconError as error:
-        assert isinstance(error, BadModelFile) and 0 < len(str(error)) < 400
-    else:
-        hash((config.dtype, config.vocab_size))
-        assert config.quantization is None or isinstance(config.quantization, dict)
-
-
-@pytest.mark.parametrize("name", ["model_type", "architectures", "vocab_size", "rms_norm_eps", "ssm_multipliers", "hidden_act",
-                                  "rope_parameters", "dtype", "quantization_config", "mystery", "m" * 10**6])  # fmt: skip
-@pytest.mark.parametrize("item", [1, 10**40, "x" * 10**6])
-def test_a_hostile_value_makes_no_hostile_message(name: str, item: Any) -> None:
-    """Six levels of six items and megabytes of text: still one sentence."""
-    for _ in range(6):
-        item = [item] * 6
-    for value in (item, {"rope_type": item, "x" * 10**6: item}):
-        fields = H1 | {name: value} | ({"model_type": "mamba"} if name == "architectures" else {})
-        if name == "quantization_config" and isinstance(value, dict):
-            continue  # an object is what belongs there; who reads it checks it
-        with pytest.raises(BadModelFile) as caught:
-            parse_config(fields)
-        assert len(str(caught.value)) < 400
-
-
-# The file itself
-
-
-def write(folder: Path, content: bytes) -> Path:
-    (folder / "config.json").write_bytes(content)
-    return folder
-
-
-@pytest.mark.parametrize("base", BASES.values(), ids=BASES)
-def test_a_file_is_read(base: dict[str, Any], tmp_path: Path) -> None:
-    """With Infinity as json.dumps spells it, and in UTF-8."""
-    assert load_config(write(tmp_path, json.dumps(base | {"note": "é"}, ensure_ascii=False).encode())) == parse_config(base)
-
-
-def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match=r"config\.json"):
-        load_config(tmp_path)
-    with pytest.raises(ModelNotFound, match=r"config\.json"):
-        load_config(tmp_path / "nowhere")
+# Files that are none
 
 
 @pytest.mark.parametrize(
     "content",
-    [
-        b"",
-        b"{",
-        b"<html>not found</html>",
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1",
-        b"[]",
-        b"3",
-        b"null",
-        b'"falcon_h1"',
-        b"\xff\xfe{\x00}\x00",
-        b'{"model_type": "\xff"}',
-        b"[" * 200_000,
-        b'{"a":' * 200_000,
-        b'{"vocab_size": ' + b"9" * 5000 + b"}",
-        b'{"model_type": "falcon_h1", "vocab_size": NaN}',
-    ],
-    ids=lambda content: repr(content[:12]),
+    [b"", b"nul", b"\xff\xfe", b"[]", b'"falcon_h1"', b"{", b'{"hidden_size": ' + b"1" * 5000 + b"}", b"[" * 100_000],
+    ids=lambda content: repr(content[:20]),
 )
 def test_a_file_that_is_no_config(content: bytes, tmp_path: Path) -> None:
-    with pytest.raises(BadModelFile, match=r"config\.json"):
-        load_config(write(tmp_path, content))
-
-
-def test_a_folder_in_its_place(tmp_path: Path) -> None:
-    (tmp_path / "config.json").mkdir()
-    with pytest.raises(BadModelFile, match=r"config\.json"):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(BadModelFile):
         load_config(tmp_path)
 
 
-def test_a_path_through_a_file_and_a_name_with_a_null(tmp_path: Path) -> None:
-    write(tmp_path, b"{}")
-    for folder in (tmp_path / "config.json", tmp_path / "a\0b"):
-        with pytest.raises(FalconError):
-            load_config(folder)
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound):
+        load_config(tmp_path)
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(BadModelFile):
+        load_config(tmp_path)
+
+
+@FAMILIES
+@pytest.mark.parametrize("name", ["hidden_size", "hidden_act", "rope_scaling", "torch_dtype", "mlp_multipliers", "unheard_of"])
+def test_a_value_too_deep_to_print(fields: Fields, name: str) -> None:
+    deep: list[Any] = []
+    for _ in range(50_000):
+        deep = [deep]
+    with pytest.raises(BadModelFile) as caught:
+        parse_config(fields | {name: deep})
+    assert len(str(caught.value)) < 300
+
+
+NUMBERS = st.one_of(
+    st.integers(-5, 300), st.floats(), st.sampled_from([2**31, 2**63, 10**400, -(10**400), 10**4000, 1e308, inf, -inf, nan])
+)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=5), st.sampled_from(["auto", "silu", "default"])),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=6),
+        st.dictionaries(
+            st.sampled_from(["__float__", "rope_theta", "rope_type", "type", "factor", "partial_rotary_factor"])
+            | st.text(max_size=3),
+            inner,
+            max_size=3,
+        ),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_whatever_a_file_says_only_our_errors_come_out(data: st.DataObject) -> None:
+    fields = data.draw(st.sampled_from([MAMBA_7B, H1_05B]))
+    names = st.sampled_from([*fields, "rope_parameters", "time_step_limit", "mixer_rms_eps", "dtype", "quantization_config"])
+    changed = fields | data.draw(st.dictionaries(names | st.text(max_size=4), JSON, max_size=4))
+    for name in data.draw(st.lists(names, max_size=6)):
+        changed.pop(name, None)
+    try:
+        config = parse_config(changed)
+    except FalconError as error:
+        assert len(str(error)) < 1000
+    else:
+        assert config == parse_config(changed)

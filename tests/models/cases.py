@@ -42,8 +42,8 @@ class Case:
 
 MAMBA: Fields = Fields(
     model_type="falcon_mamba", vocab_size=97, hidden_size=32, state_size=8, num_hidden_layers=3, intermediate_size=48,
-    expand=16, time_step_rank=5, conv_kernel=4, use_bias=False, use_conv_bias=True, tie_word_embeddings=False, residual_in_fp32=True,
-    layer_norm_epsilon=1e-5, mixer_rms_eps=1e-5, bos_token_id=0, eos_token_id=None, pad_token_id=0,
+    expand=16, time_step_rank=5, conv_kernel=4, use_bias=False, use_conv_bias=True, tie_word_embeddings=False,
+    residual_in_fp32=True, layer_norm_epsilon=1e-5, mixer_rms_eps=1e-5, bos_token_id=0, eos_token_id=None, pad_token_id=0,
 )  # fmt: skip
 
 H1: Fields = Fields(
