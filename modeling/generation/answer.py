@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from time import perf_counter
 from typing import Protocol
 
@@ -19,20 +19,37 @@ class Decoder(Protocol):
     def flush(self) -> str: ...
 
 
+class Saved(Protocol):
+    """A slot's memory, put aside: the record of its first `length` tokens. `modeling.state.Snapshot` is one."""
+
+    length: int
+
+
 class Answer:
     """What the engine knows of one request.
 
     `budget` is the most tokens the answer may have, None without a limit. `slot` is where its state is, −1 while it waits.
-    `fed` counts the prompt tokens in the state. `ended` is the finish reason as soon as a token (or a budget of 0) has
-    decided it.
+    `fed` counts the prompt tokens in the state; those of `start` were there before. `ended` is the finish reason as soon as a
+    token (or a budget of 0) has decided it.
     """
 
-    def __init__(self, id: int, request: Request, decoder: Decoder, stop_ids: Collection[int], budget: int | None) -> None:
+    def __init__(
+        self,
+        id: int,
+        request: Request,
+        decoder: Decoder,
+        stop_ids: Collection[int],
+        budget: int | None,
+        start: Saved | None = None,
+        keep: Callable[[Saved], None] | None = None,
+    ) -> None:
         self.id = id
         self.request = request
+        self.start = start
+        self.keep = keep
         self.budget = budget
         self.slot = -1
-        self.fed = 0
+        self.fed = 0 if start is None else start.length
         self.token_ids: list[int] = []
         self.ended: FinishReason | None = "length" if budget == 0 else None
         self.prefill_seconds = 0.0
@@ -90,10 +107,11 @@ class Answer:
 
     def _stats(self) -> Stats:
         started = bool(self.token_ids)
+        reused = 0 if self.start is None else self.start.length
         return Stats(
             prompt_tokens=len(self.request.prompt_ids),
-            reused_tokens=0,
-            prefilled_tokens=self.fed,
+            reused_tokens=reused,
+            prefilled_tokens=self.fed - reused,
             completion_tokens=len(self.token_ids),
             prefill_seconds=self.prefill_seconds,
             decode_seconds=self._last - self._first,

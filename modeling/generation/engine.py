@@ -19,7 +19,7 @@ from time import perf_counter
 from torch import Tensor
 
 from modeling.errors import ContextExceeded, FalconError, InvalidRequest, NumericalFailure
-from modeling.generation.answer import Answer, Decoder
+from modeling.generation.answer import Answer, Decoder, Saved
 from modeling.generation.runner import Runner
 from modeling.generation.sampling import Draw, Sampler
 from modeling.messages import Failed, Finished, Request, Token
@@ -51,12 +51,19 @@ class Engine:
 
     # ---- the caller's side ----
 
-    def submit(self, request: Request) -> int:
+    def submit(
+        self, request: Request, *, start: Saved | None = None, keep: Callable[[Saved], None] | None = None
+    ) -> int:
         """Queue a request for `run`; returns its id.
+
+        `start` is a state that is the record of the first `start.length` prompt ids, which are not fed again; at least one must
+        be left to feed. `keep` receives the state as the request leaves: the record of the prompt and of all its tokens but the
+        last, which was drawn and never fed (of less, if it is cancelled before its first token).
 
         Raises `InvalidRequest` (no prompt, ids outside the vocabulary) and `ContextExceeded` before anything is computed.
         """
-        answer = Answer(self._next_id, request, self._new_decoder(), self._stop_ids, self._budget(request))
+        budget = self._check(request, start)
+        answer = Answer(self._next_id, request, self._new_decoder(), self._stop_ids, budget, start, keep)
         self._next_id += 1
         self._live[answer.id] = answer
         self._waiting.append(answer)
@@ -85,17 +92,21 @@ class Engine:
                 return
             self._advance()
 
-    def generate(self, request: Request) -> Generator[Token | Finished, None, None]:
-        """One request from start to end; submitted at the first `next`. Closing the iterator frees its slot at once.
+    def generate(
+        self, request: Request, *, start: Saved | None = None, keep: Callable[[Saved], None] | None = None
+    ) -> Generator[Token | Finished, None, None]:
+        """One request from start to end, as `submit` takes it; queued at the first `next`. Closing the iterator frees its slot.
 
         Several may be read in turn: they are decoded together. Raises what `submit` raises, at the call, and the error of a
         request that fails, e.g. `NumericalFailure`.
         """
-        self._budget(request)
-        return self._generate(request)
+        self._check(request, start)
+        return self._generate(request, start, keep)
 
-    def _generate(self, request: Request) -> Generator[Token | Finished, None, None]:
-        request_id = self.submit(request)
+    def _generate(
+        self, request: Request, start: Saved | None, keep: Callable[[Saved], None] | None
+    ) -> Generator[Token | Finished, None, None]:
+        request_id = self.submit(request, start=start, keep=keep)
         events = self._private[request_id] = deque()
         try:
             while True:
@@ -112,7 +123,7 @@ class Engine:
                 self._leave(self._live[request_id])
             del self._private[request_id]
 
-    def _budget(self, request: Request) -> int | None:
+    def _check(self, request: Request, start: Saved | None) -> int | None:
         """The most tokens the answer may have, None without a limit, for a request that can be served."""
         ids, most, limit = request.prompt_ids, request.sampling.max_tokens, self.runner.max_positions
         if not ids:
@@ -122,6 +133,8 @@ class Engine:
                 raise InvalidRequest(
                     f"token id {id} is outside the vocabulary of {self.runner.vocab_size}", "use the model's own tokenizer"
                 )
+        if start is not None and start.length >= len(ids):
+            raise InvalidRequest(f"a state of {start.length} tokens leaves none of a prompt of {len(ids)} to feed")
         if limit is None:
             return most
         room = limit - len(ids)
@@ -152,6 +165,8 @@ class Engine:
             answer = self._waiting.popleft()
             if answer.id in self._live:
                 answer.slot = slot
+                if answer.start is not None:
+                    self.runner.state.restore(slot, answer.start)
                 self._joining = answer
                 return answer
         return None
@@ -240,6 +255,8 @@ class Engine:
 
     def _leave(self, answer: Answer) -> None:
         """Forget a request and free its slot; the last decoding one moves into the hole."""
+        if answer.keep is not None and answer.slot >= 0:
+            answer.keep(self.runner.state.snapshot(answer.slot))
         del self._live[answer.id]
         self._cancelled.discard(answer.id)
         if answer is self._joining:

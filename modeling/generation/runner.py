@@ -25,6 +25,10 @@ class SlotState(Protocol):
 
     def move(self, source: int, target: int) -> None: ...
 
+    def snapshot(self, slot: int) -> Any: ...
+
+    def restore(self, slot: int, snapshot: Any) -> None: ...
+
 
 class Model(Protocol):
     """What the runner asks of a model.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,15 @@ V = 256
 EOS = 0
 
 Voice = Callable[[Sequence[int]], Tensor]
+
+
+@dataclass(frozen=True)
+class ToySnapshot:
+    tokens: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        return len(self.tokens)
 
 
 class ToyState:
@@ -39,6 +49,12 @@ class ToyState:
     def move(self, source: int, target: int) -> None:
         assert not (source != target and self.tokens[source] == []), "an empty slot has nothing to move"
         self.tokens[target], self.tokens[source] = self.tokens[source], []
+
+    def snapshot(self, slot: int) -> ToySnapshot:
+        return ToySnapshot(tuple(self.tokens[slot]))
+
+    def restore(self, slot: int, snapshot: ToySnapshot) -> None:
+        self.tokens[slot] = list(snapshot.tokens)
 
 
 class ToyModel:
