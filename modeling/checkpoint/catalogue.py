@@ -23,13 +23,13 @@ PUBLISHED: tuple[str, ...] = (
 
 
 def suggest(name: str, *others: str) -> str:
-    """ "did you mean …?" with the nearest of the published names and `others`, or "" if none is near.
+    """ "did you mean …?" with the nearest of the published names and `others`, or "" if none is near or it is `name` itself.
 
     Case, the organisation and an underscore for a hyphen do not count: `Falcon_H1-7b-instruct` is near.
     """
     known = {_key(candidate): candidate for candidate in (*PUBLISHED, *others)}
     near = get_close_matches(_key(name), known, n=1, cutoff=0.75)
-    return f"did you mean {known[near[0]]}?" if near else ""
+    return f"did you mean {known[near[0]]}?" if near and known[near[0]] != name else ""
 
 
 def _key(name: str) -> str:

@@ -281,7 +281,9 @@ def _cached(repository: str, revision: str | None) -> Path:
     try:
         folder = Path(hf_hub_download(repository, CONFIG, revision=revision, local_files_only=True)).parent
     except LocalEntryNotFoundError:
-        raise ModelNotFound(f"{at} is not in the local cache, and falcon is offline", "run it once without --offline") from None
+        raise ModelNotFound(
+            f"{at} is not in the local cache, and falcon is offline", suggest(repository) or "run it once without --offline"
+        ) from None
     missing = _missing(folder)
     if missing:
         raise DownloadFailed(

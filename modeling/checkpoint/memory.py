@@ -12,7 +12,7 @@ from modeling.errors import InvalidRequest, MemoryExceeded
 STAGING = 16 * 2**20
 """Bytes of the buffer through which a reading thread moves weights to a device."""
 
-_KERNELS = 16 * 2**20
+_KERNELS = 24 * 2**20
 """What the operations keep of a chunk while they work on it, whatever the model's size."""
 
 _UNITS = {
@@ -43,8 +43,8 @@ def estimate(parameters: int, bytes_each: int, widest: int, vocabulary: int, tok
     """What a model of `parameters` elements needs that is fed `tokens` tokens at a time.
 
     `widest` is the number of channels of its widest layer. A block holds about six tensors of (tokens, widest) in fp32 at its
-    peak, and the logits of one position are kept a few times over while sampling. Measured: within 5 % of a run's peak for
-    models of 500 MB, and closer for larger ones.
+    peak, and the logits of one position are kept a few times over while sampling. Measured: within 5 % of the peak of a run for
+    models of 1 GB, and closer for larger ones.
     """
     activations = 6 * 4 * tokens * widest
     logits = 4 * 4 * vocabulary

@@ -71,7 +71,7 @@ def test_a_near_folder_is_suggested(model: Path) -> None:
 )
 def test_the_nearest_published_name_is_suggested(name: str, meant: str) -> None:
     assert suggest(name) == f"did you mean {meant}?"
-    assert suggest("gpt2") == ""
+    assert suggest("gpt2") == suggest(meant) == ""
 
 
 def test_a_file_is_not_a_checkpoint(model: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from modeling.checkpoint.load import blueprint
 from modeling.config import parse_config
@@ -86,15 +85,25 @@ print(json.dumps({"peak": peak - before, "loaded": loaded, "weights": needs[0].w
 """
 
 
+def write(folder: Path, config: dict[str, Any]) -> Path:
+    """A checkpoint of zeros: a file with a hole in it, which takes no room on the disk."""
+    header: dict[str, Any] = {}
+    end = 0
+    for name, parameter in blueprint(parse_config(config), torch.bfloat16).named_parameters():
+        header[name] = {"dtype": "BF16", "shape": list(parameter.shape), "data_offsets": [end, end + parameter.nbytes]}
+        end += parameter.nbytes
+    text = json.dumps(header).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
 @pytest.fixture(scope="module", params=CONFIGS)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of 500 MB in bfloat16."""
-    config = CONFIGS[request.param]
-    folder = tmp_path_factory.mktemp(request.param)
-    (folder / "config.json").write_text(json.dumps(config))
-    model = blueprint(parse_config(config), torch.bfloat16)
-    save_file({name: torch.zeros(p.shape, dtype=p.dtype) for name, p in model.named_parameters()}, folder / "model.safetensors")
-    return folder
+    return write(tmp_path_factory.mktemp(request.param), CONFIGS[request.param])
 
 
 def measure(folder: Path, dtype: str = "auto", runs: int = 0, **placement: Any) -> dict[str, int]:
@@ -119,6 +128,8 @@ def test_the_peak_of_an_offloaded_load_does_not_grow_with_the_model(folder: Path
 
 
 @pytest.mark.promise
-def test_the_estimate_is_within_seven_per_cent_of_the_peak_of_a_run(folder: Path) -> None:
-    figures = measure(folder, runs=2)
+@pytest.mark.parametrize("family", CONFIGS)
+def test_the_estimate_is_within_seven_per_cent_of_the_peak_of_a_run(tmp_path: Path, family: str) -> None:
+    """Of a model of 1.1 GB, the size of Falcon-H1-0.5B; most of it is vocabulary, for a quick run."""
+    figures = measure(write(tmp_path, CONFIGS[family] | {"vocab_size": 230_000, "num_hidden_layers": 4}), runs=2)
     assert figures["need"] == pytest.approx(figures["peak"], rel=0.07)
