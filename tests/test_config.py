@@ -309,3 +309,12 @@ def test_whatever_a_file_says_only_our_errors_come_out(data: st.DataObject) -> N
         assert len(str(error)) < 1000
     else:
         assert config == parse_config(changed)
+
+
+@pytest.mark.parametrize("family", ["falcon_mamba", "falcon_h1"])
+def test_a_file_of_nothing_but_its_type_is_the_default_of_transformers(family: str) -> None:
+    """The two must agree on everything a file leaves out."""
+    from transformers import AutoConfig
+
+    everything = json.loads(AutoConfig.for_model(family).to_json_string(use_diff=False))
+    assert parse_config({"model_type": family}) == parse_config(everything)

@@ -12,7 +12,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from modeling.config import _WITHOUT_EFFECT, load_config, parse_config
+from modeling.config import load_config, parse_config
+from modeling.fields import WITHOUT_EFFECT
 
 # tests/models/conftest.py hands in `case` (each shape of the table), `quirky` (one a family) and `cases` (the table itself).
 LENGTH = 23  # no multiple of a chunk of 8 or 64
@@ -116,13 +117,27 @@ def test_bf16_steps_are_as_near_to_fp32_as_a_whole_pass_of_transformers(quirky: 
         assert (steps - truth[:rows]).square().mean() < 1.2**2 * noise
 
 
+@pytest.mark.parametrize("name", ["mamba, all quirks", "mamba, narrow residual", "h1, all quirks"])
+def test_the_residual_stream_is_as_wide_as_in_transformers(name: str, cases: Any) -> None:
+    """In a bf16 model: fp32 for a FalconMamba that says so, bf16 otherwise. Logits of so few layers would hardly show it."""
+    case = cases.BY_NAME[name]
+    reference, model = copy.deepcopy(cases.reference(case)).bfloat16(), copy.deepcopy(cases.model(case)).bfloat16()
+    streams: list[Tensor] = []
+    for block in (*reference.base_model.layers, *model.blocks):
+        block.register_forward_hook(lambda block, given, h: streams.append(h[0] if isinstance(h, tuple) else h))
+    for run in (model, lambda ids: expected(reference, ids)):
+        run(cases.tokens(case, 1, 5))
+    ours, theirs = streams[: len(model.blocks)], streams[len(model.blocks) :]
+    assert [h.dtype for h in ours] == [h.dtype for h in theirs]
+
+
 def test_an_ignored_field_is_ignored_by_transformers(quirky: Any, cases: Any) -> None:
     """What the config reader lets pass unread, as it comes in a file of transformers, changes nothing in its forward either."""
     reference = cases.reference(quirky)
     ids = cases.tokens(quirky, 1, LENGTH)
     theirs = expected(reference, ids)
     written = reference.config.to_dict()
-    for name in sorted(_WITHOUT_EFFECT & written.keys()):
+    for name in sorted(WITHOUT_EFFECT & written.keys()):
         value = written[name]
         changed = copy.deepcopy(reference.config)
         other = not value if isinstance(value, bool) else value + 1 if isinstance(value, (int, float)) else None
