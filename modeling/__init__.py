@@ -10,7 +10,7 @@ Map, from the door down (each floor imports only the floors below it):
     text/                   tokenizer: ids ↔ text
     kernels/                table of operations → reference (plain torch, the law) and its fast twins
     state                   what a model remembers: recurrent tensors and KV pages, by slot
-    config, messages, errors    words of the standard library
+    config, messages, errors    words of the standard library (fields, documents: how JSON files are read)
 
 Letters on shape comments, the same everywhere:
 

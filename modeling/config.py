@@ -1,15 +1,14 @@
 """`config.json` → one frozen dataclass per family, checked. Standard library only.
 
 A field that is absent takes the default of the transformers class, as files written by transformers expect it to. A field that
-is present must be understood: it is read here, or it stands in `_WITHOUT_EFFECT`, or it is an error that names it. A missing
+is present must be understood: it is read here, or it stands in `fields.WITHOUT_EFFECT`, or it is an error that names it. A missing
 multiplier does not crash a model, it makes it fluent nonsense; so nothing is guessed and nothing is dropped.
 """
 
 from __future__ import annotations
 
 import json
-import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, inf
 from pathlib import Path
@@ -17,33 +16,7 @@ from types import NoneType
 from typing import Any, ClassVar
 
 from modeling.errors import BadModelFile, ModelNotFound, UnknownModelType, UnsupportedConfig
-
-# Ceilings far above any model, so that a damaged or hostile file is refused here and not by running out of memory or of int64.
-_MOST_LAYERS = 2**10
-_MOST = 2**20  # of any other size
-_LARGEST = 3.4e38  # number that fp32 holds
-
-# Fields that transformers writes and that change nothing in a forward pass of these two families.
-_WITHOUT_EFFECT = frozenset(
-    # bookkeeping
-    "architectures transformers_version use_cache return_dict output_hidden_states output_attentions output_router_logits "
-    "torchscript chunk_size_feed_forward is_encoder_decoder is_decoder add_cross_attention cross_attention_hidden_size "
-    "tie_encoder_decoder "
-    "id2label label2id num_labels problem_type finetuning_task task_specific_params tokenizer_class prefix name_or_path "
-    "bos_token_id eos_token_id pad_token_id sep_token_id decoder_start_token_id use_bfloat16 attn_implementation "
-    "pruned_heads tf_legacy_loss gradient_checkpointing "
-    # generation settings of old config files (generation_config.json is where they belong)
-    "max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p "
-    "typical_p repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids "
-    "num_return_sequences "
-    "output_scores return_dict_in_generate forced_bos_token_id forced_eos_token_id remove_invalid_values suppress_tokens "
-    "begin_suppress_tokens exponential_decay_length_penalty add_bos_token "
-    # initialisation and training
-    "initializer_range rescale_prenorm_residual attention_dropout time_step_min time_step_max time_step_floor time_step_scale "
-    "time_step_init_scheme use_mambapy use_falcon_mambapy use_associative_scan num_logits_to_keep pretraining_tp "
-    # read by no released version of the reference implementation
-    "attn_layer_indices mamba_use_mlp mlp_expansion_factor expansion_factor attn_rotary_emb sliding_window".split()
-)
+from modeling.fields import MOST, MOST_LAYERS, Fields, number, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,123 +145,37 @@ def parse_config(fields: Mapping[str, Any]) -> ModelConfig:
     family = fields.get("model_type")
     if family == "mamba" and fields.get("architectures") == ["FalconMambaForCausalLM"]:
         family = "falcon_mamba"  # an early revision of falcon-mamba-7b-instruct-4bit was saved under this name
-    parsers: dict[str, Callable[[_Reader], ModelConfig]] = {"falcon_mamba": _falcon_mamba, "falcon_h1": _falcon_h1}
+    parsers: dict[str, Callable[[Fields], ModelConfig]] = {"falcon_mamba": _falcon_mamba, "falcon_h1": _falcon_h1}
     if not isinstance(family, str) or family not in parsers:
         raise UnknownModelType(
-            f"config.json says model_type {_shown(family)}, which falcon does not run", f"known types: {', '.join(parsers)}"
+            f"config.json says model_type {shown(family)}, which falcon does not run", f"known types: {', '.join(parsers)}"
         )
-    reader = _Reader(fields)
+    reader = Fields(fields)
     config = parsers[family](reader)
     reader.close()
     return config
 
 
-class _Reader:
-    """Typed access to the fields of a config file that remembers what was asked for, so that the rest can be refused."""
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        self.fields = fields
-        self.seen = {"model_type", "auto_map"}
-
-    def raw(self, name: str, default: Any = None) -> Any:
-        """The field, or `default` where it is absent or null."""
-        self.seen.add(name)
-        value = self.fields.get(name)
-        return default if value is None else value
-
-    def count(self, name: str, default: int, most: int = _MOST) -> int:
-        """The field as a whole number from 1 to `most`."""
-        value = self.raw(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            raise BadModelFile(f"config.json: {name} is {_shown(value)}, not a whole number from 1 to {most}")
-        return value
-
-    def flag(self, name: str, default: bool) -> bool:
-        """The field as true or false; an explicit null counts as false, as it does in transformers."""
-        self.seen.add(name)
-        value = self.fields.get(name, default)
-        if value is None:
-            return False
-        if not isinstance(value, bool):
-            raise BadModelFile(f"config.json: {name} is {_shown(value)}, not true or false")
-        return value
-
-    def number(self, name: str, default: float) -> float:
-        """The field as a finite number."""
-        return _number(name, self.raw(name, default))
-
-    def epsilon(self, name: str, default: float) -> float:
-        """The field as what a norm adds to a mean square: a number of at least 0."""
-        value = self.number(name, default)
-        if value < 0:
-            raise BadModelFile(f"config.json: {name} is {value}, and a norm with it is not a number")
-        return value
-
-    def numbers(self, name: str, default: Sequence[float], most: float = _LARGEST) -> tuple[float, ...]:
-        value = self.raw(name, default)
-        if not isinstance(value, (list, tuple)) or len(value) != len(default):
-            raise BadModelFile(f"config.json: {name} is {_shown(value)}, not a list of {len(default)} numbers")
-        return tuple(_number(name, item, most) for item in value)
-
-    def only(self, name: str, *known: Any) -> None:
-        """Refuse any value but the known ones: another would change the mathematics."""
-        value = self.raw(name, known[0])
-        if value not in known:
-            raise UnsupportedConfig(
-                f"config.json: {name} is {_shown(value)}, which falcon does not know",
-                f"falcon runs {name} = {' or '.join(repr(k) for k in known)}",
-            )
-
-    def close(self) -> None:
-        """Refuse every field that nobody asked for and that might mean something."""
-        for name, value in self.fields.items():
-            known = name in self.seen or name in _WITHOUT_EFFECT or name.startswith(("_", "unsloth"))
-            empty = value is None or value is False or value in ("", [], {})
-            if not known and not empty and not isinstance(value, str):
-                raise UnsupportedConfig(
-                    f"config.json has a field that falcon does not know: {name[:100]} = {_shown(value)}",
-                    "it may change the mathematics; if it is only a note, remove it from config.json",
-                )
-
-
-def _number(name: str, value: Any, most: float = _LARGEST) -> float:
-    """`value` as a number between ±`most`; transformers 5 writes infinity as {"__float__": "Infinity"}."""
-    if isinstance(value, Mapping) and value == {"__float__": "Infinity"}:
-        value = inf
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -most <= value <= most:  # also catches NaN
-        raise BadModelFile(f"config.json: {name} is {_shown(value)}, not a {'finite ' if most < inf else ''}number")
-    return float(value)
-
-
-def _shown(value: Any) -> str:
-    """A value of the file in a message: short, however long or deep the file makes it."""
-    try:
-        text = reprlib.repr(value)
-    except ValueError:  # an integer of thousands of digits
-        return "a huge number"
-    return text if len(text) <= 100 else f"{text[:99]}…"  # reprlib shows up to six items on each of six levels
-
-
-def _shared(read: _Reader) -> dict[str, Any]:
+def _shared(read: Fields) -> dict[str, Any]:
     """What both families have in common."""
     read.only("hidden_act", "silu", "swish")
     dtype = read.raw("dtype", read.raw("torch_dtype"))
     if not isinstance(dtype, (str, NoneType)):
-        raise BadModelFile(f"config.json: dtype is {_shown(dtype)}, not a name")
+        raise BadModelFile(f"config.json: dtype is {shown(dtype)}, not a name")
     quantization = read.raw("quantization_config")
     if not isinstance(quantization, (Mapping, NoneType)):
-        raise BadModelFile(f"config.json: quantization_config is {_shown(quantization)}, not an object")
+        raise BadModelFile(f"config.json: quantization_config is {shown(quantization)}, not an object")
     return {"dtype": dtype and dtype.removeprefix("torch."), "quantization": quantization}
 
 
-def _falcon_mamba(read: _Reader) -> FalconMambaConfig:
+def _falcon_mamba(read: Fields) -> FalconMambaConfig:
     hidden = read.count("hidden_size", 768)
     rank = read.raw("time_step_rank", "auto")
     expand = read.number("expand", 2)
     return FalconMambaConfig(
         vocab_size=read.count("vocab_size", 50280),
         hidden_size=hidden,
-        num_hidden_layers=read.count("num_hidden_layers", 32, _MOST_LAYERS),
+        num_hidden_layers=read.count("num_hidden_layers", 32, MOST_LAYERS),
         # falcon-mamba-7b says expand = 16 beside intermediate_size = 8192 = 2·4096: the explicit size counts.
         intermediate_size=read.count("intermediate_size", int(expand * hidden)),
         state_size=read.count("state_size", 16),
@@ -304,7 +191,7 @@ def _falcon_mamba(read: _Reader) -> FalconMambaConfig:
     )
 
 
-def _falcon_h1(read: _Reader) -> FalconH1Config:
+def _falcon_h1(read: Fields) -> FalconH1Config:
     hidden = read.count("hidden_size", 4096)
     heads, ssm_heads = read.count("num_attention_heads", 32), read.count("mamba_n_heads", 128)
     expand = read.number("mamba_expand", 2)
@@ -315,7 +202,7 @@ def _falcon_h1(read: _Reader) -> FalconH1Config:
     config = FalconH1Config(
         vocab_size=read.count("vocab_size", 128000),
         hidden_size=hidden,
-        num_hidden_layers=read.count("num_hidden_layers", 32, _MOST_LAYERS),
+        num_hidden_layers=read.count("num_hidden_layers", 32, MOST_LAYERS),
         intermediate_size=read.count("intermediate_size", 14336),
         num_attention_heads=heads,
         num_key_value_heads=read.count("num_key_value_heads", heads if "num_key_value_heads" in read.fields else 8),
@@ -345,13 +232,13 @@ def _falcon_h1(read: _Reader) -> FalconH1Config:
     return config
 
 
-def _rope_theta(read: _Reader) -> float:
+def _rope_theta(read: Fields) -> float:
     """θ of the rotary embedding, from `rope_parameters` (transformers 5) or top-level `rope_theta`; any scaling is refused."""
     theta = read.number("rope_theta", 10000.0)
     for name in ("rope_parameters", "rope_scaling"):
         rope = read.raw(name, {})
         if not isinstance(rope, Mapping):
-            raise BadModelFile(f"config.json: {name} is {_shown(rope)}, not an object")
+            raise BadModelFile(f"config.json: {name} is {shown(rope)}, not an object")
         for key, value in rope.items():
             harmless = (
                 key == "rope_theta"
@@ -360,24 +247,24 @@ def _rope_theta(read: _Reader) -> float:
             )
             if not harmless:
                 raise UnsupportedConfig(
-                    f"config.json: {name}.{key[:100]} is {_shown(value)}, which falcon does not know",
+                    f"config.json: {name}.{key[:100]} is {shown(value)}, which falcon does not know",
                     "Falcon-H1 uses unscaled rotary positions",
                 )
         if rope.get("rope_theta") is not None:
-            theta = _number(f"{name}.rope_theta", rope["rope_theta"])
+            theta = number(f"{name}.rope_theta", rope["rope_theta"])
     if theta <= 0:
         raise BadModelFile(f"config.json: rope_theta is {theta}, not a positive number")
     return theta
 
 
-def _time_step_limit(read: _Reader) -> tuple[float, float]:
+def _time_step_limit(read: Fields) -> tuple[float, float]:
     low, high = read.numbers("time_step_limit", (0.0, inf), most=inf)
     if not 0 <= low <= high or low == inf:
         raise BadModelFile(f"config.json: time_step_limit ({low}, {high}) holds no time step")
     return low, high
 
 
-def _multipliers(read: _Reader) -> Multipliers:
+def _multipliers(read: Fields) -> Multipliers:
     gate, down = read.numbers("mlp_multipliers", (1.0, 1.0))
     z, x, b, c, dt = read.numbers("ssm_multipliers", (1.0, 1.0, 1.0, 1.0, 1.0))
     single = ("embedding", "lm_head", "key", "attention_in", "attention_out", "ssm_in", "ssm_out")
@@ -396,10 +283,10 @@ def _check_h1(c: FalconH1Config) -> None:
         (f"num_attention_heads = {c.num_attention_heads} is not a multiple of num_key_value_heads = {c.num_key_value_heads}",
          c.num_attention_heads % c.num_key_value_heads == 0),
         (f"head_dim = {c.head_dim} is odd, so it cannot be rotated in pairs", c.head_dim % 2 == 0),
-        (f"num_attention_heads·head_dim = {c.num_attention_heads}·{c.head_dim} is more than {_MOST}",
-         c.num_attention_heads * c.head_dim <= _MOST),
-        (f"mamba_n_groups·mamba_d_state = {c.mamba_n_groups}·{c.mamba_d_state} is more than {_MOST}",
-         c.mamba_n_groups * c.mamba_d_state <= _MOST),
+        (f"num_attention_heads·head_dim = {c.num_attention_heads}·{c.head_dim} is more than {MOST}",
+         c.num_attention_heads * c.head_dim <= MOST),
+        (f"mamba_n_groups·mamba_d_state = {c.mamba_n_groups}·{c.mamba_d_state} is more than {MOST}",
+         c.mamba_n_groups * c.mamba_d_state <= MOST),
     ):  # fmt: skip
         if not holds:
             raise BadModelFile(f"config.json: {what}")
