@@ -1,8 +1,8 @@
 """`config.json` → one frozen dataclass per family, checked. Standard library only.
 
 A field that is absent takes the default of the transformers class, as files written by transformers expect it to. A field that
-is present must be understood: it is read here, or it stands in `fields.WITHOUT_EFFECT`, or it is an error that names it. A missing
-multiplier does not crash a model, it makes it fluent nonsense; so nothing is guessed and nothing is dropped.
+is present must be understood: it is read here, or it stands in `fields.WITHOUT_EFFECT`, or it is an error that names it. A
+missing multiplier does not crash a model, it makes it fluent nonsense; so nothing is guessed and nothing is dropped.
 """
 
 from __future__ import annotations
