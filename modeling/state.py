@@ -21,7 +21,7 @@ from heapq import heappop, heappush
 import torch
 from torch import Tensor
 
-from modeling.errors import InvalidRequest, MemoryExceeded
+from modeling.errors import InvalidRequest, MemoryExceeded, StateRefused
 
 PAGE = 256  # tokens
 
@@ -34,6 +34,7 @@ class MambaState:
     ssm: Tensor
 
     @classmethod
+    @torch.inference_mode(False)  # written in place by whoever holds it, in whichever mode
     def zeros(
         cls, slots: int, conv: tuple[int, int], ssm: tuple[int, ...], dtype: torch.dtype, device: torch.device
     ) -> MambaState:
@@ -69,6 +70,7 @@ class KVPool:
     `keys[i]`, `values[i]` (pages · PAGE, g, p) belong to layer i. Page numbers are the same in every layer.
     """
 
+    @torch.inference_mode(False)
     def __init__(self, pages: int, shape: tuple[int, int], dtype: torch.dtype, devices: Sequence[torch.device]) -> None:
         """`shape` is (g, p); one pair of tensors for each of `devices`. Memory is only reserved: untouched pages cost nothing
         on a CPU."""
@@ -159,6 +161,7 @@ class Snapshot:
         self.length = length
         self.mamba = mamba
         self.pages = pages
+        self.pool = pool
         if pool is not None:
             pool.share(pages)
             weakref.finalize(self, pool.release, list(pages))
@@ -187,8 +190,8 @@ class ModelState:
 
     def reset(self, slot: int) -> None:
         """Make a slot the record of the empty sequence."""
-        for layer in self.mamba:
-            layer.rows(slot, slot + 1).zero_()
+        for layer in self._rows(slot, slot + 1):
+            layer.zero_()
         self._set(slot, 0, [])
 
     def move(self, source: int, target: int) -> None:
@@ -202,20 +205,31 @@ class ModelState:
         """Make `target` a second record of the sequence in `source`; the two go on independently."""
         if source == target:
             return
-        for layer in self.mamba:
-            layer.rows(target, target + 1).copy_(layer.rows(source, source + 1))
+        for layer, other in zip(self._rows(target, target + 1), self._rows(source, source + 1), strict=True):
+            layer.copy_(other)
         self._set(target, self.lengths[source], self.pages[source], share=True)
 
     def snapshot(self, slot: int) -> Snapshot:
         """A copy of a slot that `restore` can bring back, into any slot and any number of times."""
-        mamba = [layer.rows(slot, slot + 1).clone() for layer in self.mamba]
+        mamba = [layer.clone() for layer in self._rows(slot, slot + 1)]
         return Snapshot(self.lengths[slot], mamba, list(self.pages[slot]), self.pool)
 
     def restore(self, slot: int, snapshot: Snapshot) -> None:
-        """Make a slot the record of the sequence that the snapshot was taken of."""
-        for layer, saved in zip(self.mamba, snapshot.mamba, strict=True):
-            layer.rows(slot, slot + 1).copy_(saved)
+        """Make a slot the record of the sequence that the snapshot was taken of.
+
+        Raises `StateRefused` for a snapshot whose pages lie in another pool.
+        """
+        if snapshot.pool is not self.pool:
+            raise StateRefused("this snapshot was taken of another memory", "feed its tokens again instead")
+        for layer, saved in zip(self._rows(slot, slot + 1), snapshot.mamba, strict=True):
+            layer.copy_(saved)
         self._set(slot, snapshot.length, snapshot.pages, share=True)
+
+    def _rows(self, start: int, stop: int) -> list[MambaState]:
+        """The recurrent memory of slots start … stop−1, as views. Raises `IndexError` where a slice would just be empty."""
+        if not 0 <= start < stop <= self.slots:
+            raise IndexError(f"there are no slots {start} … {stop - 1}: this memory has {self.slots}")
+        return [layer.rows(start, stop) for layer in self.mamba]
 
     def _set(self, slot: int, length: int, pages: list[int], share: bool = False) -> None:
         """Point a slot at other pages; the new ones are taken before the old ones are given back, as they may be the same."""
@@ -236,22 +250,22 @@ class ModelState:
         """
         if length < 1:
             raise InvalidRequest("there are no tokens to feed")
-        slots = range(start, stop)
+        slots, mamba = range(start, stop), self._rows(start, stop)
         try:
             for slot in slots:
                 self._reserve(slot, length)
-        except MemoryExceeded:
+        except BaseException:
             for slot in slots:
                 self._return_spare(slot)
             raise
         try:
-            yield self._extension(slots, length)
+            yield self._extension(slots, mamba, length)
+            for slot in slots:
+                self.lengths[slot] += length
         except BaseException:
             for slot in slots:
                 self.reset(slot)
             raise
-        for slot in slots:
-            self.lengths[slot] += length
 
     def _reserve(self, slot: int, length: int) -> None:
         """Give a slot pages for `length` more tokens, none of which anybody else can see."""
@@ -271,11 +285,10 @@ class ModelState:
         self.pool.release(self.pages[slot][kept:])
         del self.pages[slot][kept:]
 
-    def _extension(self, slots: range, length: int) -> Extension:
+    def _extension(self, slots: range, mamba: list[MambaState], length: int) -> Extension:
         device = self.mamba[0].conv.device
         starts = torch.tensor([self.lengths[slot] for slot in slots], device=device)
         positions = starts[:, None] + torch.arange(length, device=device)  # b l
-        mamba = [layer.rows(slots.start, slots.stop) for layer in self.mamba]
         if self.pool is None:
             return Extension([LayerState(layer) for layer in mamba], positions)
         caches = self._caches(slots, length)
