@@ -1,6 +1,7 @@
 """What crosses between the engine room and the face: frozen dataclasses of the standard library, no tensors.
 
     CLI ── ModelSpec ──► open_model          which checkpoint, on which device, in which dtype
+    CLI ── Message … ──► ChatFormat          what was said so far, and by whom
     CLI ── Request ────► Engine              prompt ids + SamplingParams
     CLI ◄─ Token … Finished(reason, Stats)   what the engine yields, in order (or Failed, to a batch)
     CLI ◄─ Progress                          how far a long stage is
@@ -10,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from modeling.errors import FalconError, InvalidRequest
 
 DType = Literal["auto", "bfloat16", "float16", "float32"]
 Kernels = Literal["auto", "triton", "torch", "mamba-ssm"]
 FinishReason = Literal["stop", "length", "interrupt"]
+Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,26 @@ class ModelSpec:
     max_memory: Mapping[str, str] | None = None
     kernels: Kernels = "auto"
     prefill_chunk: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. The optional fields go to the template as they are; most templates look at none of them.
+
+    `tool_calls` are the calls that an assistant's message makes, as JSON objects; `tool_call_id` is the one that a tool's
+    message answers; `name` is the name of the tool. Raises `InvalidRequest` for a role that no template knows: a role is the
+    one part of a message that becomes structure.
+    """
+
+    role: Role
+    content: str
+    name: str | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    tool_call_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            raise InvalidRequest(f"a message has the role {self.role!r}", f"roles are {', '.join(get_args(Role))}")
 
 
 @dataclass(frozen=True, slots=True)

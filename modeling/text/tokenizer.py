@@ -20,7 +20,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers.models import BPE
 
 from modeling.documents import read_object
-from modeling.errors import BadModelFile
+from modeling.errors import BadModelFile, InvalidRequest
 
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 END_OF_TURN = "<|im_end|>"  # the ChatML end of a message, in every instruct model of both families
@@ -31,13 +31,19 @@ class Tokenizer:
 
     `bos_id`, `eos_id`, `pad_id` are None where the checkpoint names no such token. `end_of_turn_ids` are the ids after which an
     instruct model has nothing more to say: the end of the sequence, and <|im_end|> where it is a special token.
-    `special_ids` never become text. `chat_template` is the Jinja source, None for a model without one.
+    `special_ids` never become text. `named_tokens` are the texts of bos_token, eos_token, … as a chat template sees them;
+    `chat_template` is its Jinja source, None for a model without one.
     """
 
     def __init__(self, backend: Backend, config: Mapping[str, Any], chat_template: str | None = None) -> None:
         self.backend = backend
         self.chat_template = chat_template
+        named = ((name, _content(entry)) for name, entry in config.items() if name.endswith("_token"))
+        self.named_tokens = {name: content for name, content in named if content is not None}
         self.special_ids = frozenset(i for i, token in backend.get_added_tokens_decoder().items() if token.special)
+        self._recognising = _recognising(backend)
+        self._plain = _without_added_tokens(backend)
+        self._forbidden_ids = _control_ids(backend, self.named_tokens.get("unk_token"))
         self.bos_id = self._named_id(config, "bos_token")
         self.eos_id = self._named_id(config, "eos_token")
         self.pad_id = self._named_id(config, "pad_token")
@@ -81,9 +87,35 @@ class Tokenizer:
         """The ids of `text` as `transformers`' `tokenizer(text).input_ids` gives them: special tokens written in the text are
         recognised, and the checkpoint's post-processor adds its own (a bos, for some).
         """
-        # Lone surrogates (undecodable bytes of a command line) have no UTF-8 form: they become U+FFFD.
-        whole = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") if _has_surrogate(text) else text
-        return tuple(self.backend.encode(whole).ids)
+        return tuple(self.backend.encode(_whole(text)).ids)
+
+    def encode_literal(self, text: str) -> tuple[int, ...]:
+        """The ids of text that a chat template wrote: special tokens are recognised, and nothing is added around them."""
+        return tuple(self._recognising.encode(_whole(text), add_special_tokens=False).ids)
+
+    def encode_content(self, text: str) -> tuple[int, ...]:
+        """The ids of text that somebody typed: no added token is recognised in it, special or not, and none comes out of it.
+
+        Where the vocabulary itself would spell an added token ("assistant" as one whole word, say), its id is replaced by those
+        of shorter pieces of the same text. Two kinds of added token are text all the same: the unknown token, and a token that
+        is not special and stands for a single character or byte.
+
+        Raises `InvalidRequest` for a character that this vocabulary can only write as a special token.
+        """
+        ids: list[int] = []
+        for token_id in self._plain.encode(_whole(text), add_special_tokens=False).ids:
+            ids += [token_id] if token_id not in self._forbidden_ids else self._spelled_out(token_id)
+        return tuple(ids)
+
+    def _spelled_out(self, token_id: int) -> list[int]:
+        """The ids of the same piece of text cut in two, the left part as long as may be; or else sign by sign."""
+        piece = self.piece(token_id) or ""
+        halves = [(piece[:cut], piece[cut:]) for cut in range(len(piece) - 1, 0, -1)]
+        for parts in (*halves, tuple(piece)):
+            ids = [token.id for part in parts for token in self.backend.model.tokenize(part)]
+            if self._forbidden_ids.isdisjoint(ids):
+                return ids
+        raise InvalidRequest(f"this model's tokenizer can only write {piece!r} as a control token", "leave it out of the text")
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids` without special tokens; ids outside the vocabulary stand for nothing."""
@@ -196,8 +228,35 @@ def _token(entry: Any) -> AddedToken:
     return AddedToken(entry["content"], **flags)
 
 
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+def _recognising(backend: Backend) -> Backend:
+    """The backend itself, or, if it is set to split special tokens, a copy that is not."""
+    return Backend.from_str(backend.to_str()) if backend.encode_special_tokens else backend
+
+
+def _without_added_tokens(backend: Backend) -> Backend:
+    """The same model, shared and not copied, behind the same normalizer and pre-tokenizer, with no added tokens."""
+    plain = Backend(backend.model)
+    if backend.normalizer is not None:
+        plain.normalizer = backend.normalizer
+    if backend.pre_tokenizer is not None:
+        plain.pre_tokenizer = backend.pre_tokenizer
+    return plain
+
+
+def _control_ids(backend: Backend, unknown: str | None) -> frozenset[int]:
+    """The added tokens, but for the unknown token and the plain ones of a single sign: those are text."""
+    return frozenset(
+        i
+        for i, token in backend.get_added_tokens_decoder().items()
+        if token.content != unknown and (token.special or len(token.content) > 1)
+    )
+
+
+def _whole(text: str) -> str:
+    """Lone surrogates (undecodable bytes of a command line) have no UTF-8 form: they become U+FFFD."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text
 
 
 def _first_line(error: BaseException) -> str:
