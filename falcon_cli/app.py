@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from itertools import pairwise
+from typing import TYPE_CHECKING, NoReturn
 
-from falcon_cli import signals
+from falcon_cli import log, signals
 from falcon_cli.exit import ExitCode, code_of
+from falcon_cli.settings import nearest, truth
 from modeling.errors import FalconError
+
+if TYPE_CHECKING:
+    from falcon_cli.color import Color
+    from falcon_cli.console import Manner
 
 
 def main() -> NoReturn:
@@ -31,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Every error ends here, as two lines on stderr."""
     from falcon_cli import console
 
-    debug = "--debug" in arguments or os.environ.get("FALCON_DEBUG", "") not in ("", "0")
+    console.manner = _manner(arguments)
     try:
         console.prepare_streams()
         code = _invoke(arguments)
@@ -43,28 +49,45 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.INTERRUPTED
     except signals.Terminated:
         return ExitCode.TERMINATED
-    except FalconError as error:
-        if debug:
-            console.traceback()
-        code = code_of(error)
-        console.error(str(error), error.hint or ("falcon --help" if code == ExitCode.USAGE else ""))
-        return code
-    except MemoryError:
-        console.error("out of memory", "close other programs, or choose a smaller model or --dtype bfloat16")
-        return ExitCode.MEMORY
     except BrokenPipeError:
         console.abandon_stdout()
         return ExitCode.PIPE_CLOSED
-    except OSError as error:
+    except Exception as error:
+        return _report(error)
+    finally:
+        log.stop()
+
+
+def _report(error: Exception) -> int:
+    """Say what went wrong and what to do, and choose the exit code."""
+    from falcon_cli import console
+
+    if console.manner.debug:
+        console.traceback()
+    if isinstance(error, FalconError):
+        code = code_of(error)
+        console.error(str(error), error.hint or ("falcon --help" if code == ExitCode.USAGE else ""))
+        return code
+    if isinstance(error, MemoryError):
+        console.error("out of memory", "close other programs, or choose a smaller model or --dtype bfloat16")
+        return ExitCode.MEMORY
+    if isinstance(error, OSError):
         console.abandon_stdout()
         console.error(str(error), "check the disk and the permissions")
         return ExitCode.IO
-    except Exception as error:
-        if debug:
-            console.traceback()
-        hint = "this is a fault in falcon: please report it, with the output of the same command and --debug"
-        console.error(f"{type(error).__name__}: {error}", hint)
-        return ExitCode.FAILURE
+    hint = "this is a fault in falcon: please report it, with the output of the same command and --debug"
+    console.error(f"{type(error).__name__}: {error}", hint)
+    return ExitCode.FAILURE
+
+
+def _manner(arguments: Sequence[str]) -> Manner:
+    """How to speak until the command line has been understood: an error in it is to look right, too."""
+    from falcon_cli.console import Manner
+
+    words = " ".join(arguments).replace("--color=", "--color ").split()
+    asked = [word for option, word in pairwise(words) if option == "--color"] or [os.environ.get("FALCON_COLOR", "")]
+    color: Color = "never" if "never" in asked else "always" if "always" in asked else "auto"
+    return Manner(color, debug="--debug" in arguments or truth(os.environ.get("FALCON_DEBUG", "")))
 
 
 def _invoke(arguments: Sequence[str]) -> int:
@@ -92,5 +115,7 @@ def _usage(error: Exception) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "falcon"
     message = error.format_message() if hasattr(error, "format_message") else str(error)
+    if unknown := getattr(error, "option_name", None) if getattr(error, "possibilities", None) else None:
+        message = f"no such option {unknown}.{nearest(unknown, getattr(error, 'possibilities', ()))}"
     console.error(message[:1].lower() + message[1:].rstrip("."), f"{path} --help")
     return ExitCode.USAGE

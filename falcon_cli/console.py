@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
 
+from falcon_cli import log
+from falcon_cli.color import Color, Style, paint, wanted
 from falcon_cli.terminal import visible
 from modeling.errors import WriteFailed
 from modeling.messages import Progress
@@ -17,6 +20,17 @@ if TYPE_CHECKING:
 
 BAR_AFTER, LINE_AFTER = 0.5, 2.0  # seconds a stage may take in silence: on a terminal, elsewhere
 VERBS = {"download": "downloading", "load": "loading", "prefill": "reading the prompt"}
+
+
+@dataclass(slots=True)
+class Manner:
+    """How falcon speaks in this process: what --color and --debug ask for."""
+
+    color: Color = "auto"
+    debug: bool = False
+
+
+manner = Manner()
 
 
 class PipeClosed(BaseException):
@@ -74,19 +88,39 @@ def flush() -> None:
 
 def note(text: str) -> None:
     """A line on stderr. If stderr cannot be written, there is nobody to tell."""
-    try:
-        if sys.stderr is not None:
-            sys.stderr.write(f"{visible(text)}\n")
-            sys.stderr.flush()
-    except OSError:
-        pass
+    log.write(text)
+    _say(visible(text))
+
+
+def notice(text: str) -> None:
+    """Something the user should know, though all is well."""
+    _labelled("note", text)
 
 
 def error(what: str, hint: str = "") -> None:
     """What went wrong and, if it is known, what to do next."""
-    note(f"error: {what}")
+    _labelled("error", what)
     if hint:
-        note(f"hint: {hint}")
+        _labelled("hint", hint)
+
+
+def styled(text: str, style: Style, stream: TextIO | None) -> str:
+    """`text` as the stream should get it: in colour or as it is."""
+    return paint(text, style) if text and wanted(stream, manner.color) else text
+
+
+def _labelled(label: Style, text: str) -> None:
+    log.write(f"{label}: {text}")
+    _say(f"{styled(f'{label}:', label, sys.stderr)} {visible(text)}")
+
+
+def _say(line: str) -> None:
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+    except OSError:
+        pass
 
 
 def traceback() -> None:
@@ -157,8 +191,9 @@ class ProgressReport:
 
         if self._bars is None:
             amount = MofNCompleteColumn() if progress.stage == "prefill" else DownloadColumn()
+            where = Console(stderr=True, no_color=not wanted(sys.stderr, manner.color))
             text = TextColumn("{task.description}", markup=False)
-            self._bars = Bars(text, BarColumn(), amount, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+            self._bars = Bars(text, BarColumn(), amount, TimeRemainingColumn(), console=where, transient=True)
             self._task = self._bars.add_task(VERBS[progress.stage], total=progress.total)
             self._bars.start()
         if self._task is not None:

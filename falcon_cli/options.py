@@ -5,30 +5,54 @@ A group is a dataclass whose fields are the options; a command asks for a whole 
     @with_options
     def generate(prompt: …, model: ModelOptions, sampling: SamplingOptions) -> ExitCode: …
 
-and `falcon generate --help` lists every field of both.
+and `falcon generate --help` lists every field of both. Each field is a setting, too (see `falcon_cli.settings`), unless it is
+marked as something to say `ANEW` with each call.
 """
 
 from __future__ import annotations
 
 import inspect
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
-from falcon_cli import demo
+from falcon_cli import console, demo, log
+from falcon_cli.color import Color
+from falcon_cli.settings import Setting, resolve
 from modeling.errors import InvalidRequest
 from modeling.messages import DType, Kernels, ModelSpec, SamplingParams
 
 Result = TypeVar("Result")
 DEFAULT_MAX_TOKENS = 1024
+ANEW = "anew"  # marks an option that cannot be settled once for all calls
+
+
+class Group:
+    """What every group of options has beside its fields."""
+
+    __slots__ = ()
+    # option → options that overrule it: its settled value counts only if none of these stands on the command line
+    yields: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    @classmethod
+    def check(cls, name: str, value: Any) -> None:
+        """Raises `InvalidRequest` for a settled value that is out of range."""
+
+    def take_effect(self) -> None:
+        """Called once the whole command line is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOptions:
+class ModelOptions(Group):
     """Which model to run, and how."""
+
+    yields: ClassVar[Mapping[str, tuple[str, ...]]] = {"revision": ("model",)}
 
     model: Annotated[
         str | None,
@@ -36,7 +60,6 @@ class ModelOptions:
             "--model",
             "-m",
             "--model-name-or-path",
-            envvar="FALCON_MODEL",
             metavar="MODEL",
             help="Hugging Face id, local folder, demo or demo-h1.",
         ),
@@ -56,10 +79,20 @@ class ModelOptions:
     kernels: Annotated[Kernels, typer.Option(help="Which implementation of the fast operations to use.")] = "auto"
     prefill_chunk: Annotated[int, typer.Option(min=1, metavar="N", help="Prompt tokens read at once.")] = 512
 
+    @classmethod
+    def check(cls, name: str, value: Any) -> None:
+        if name == "max_memory":
+            parse_max_memory(value)
+
+    @property
+    def given(self) -> str | None:
+        """The name the user gave, here or in the settings."""
+        return self.model
+
     @property
     def chosen(self) -> str:
         """The name the user gave, or the embedded demo."""
-        return self.model or "demo"
+        return self.given or "demo"
 
     def spec(self) -> ModelSpec:
         """Raises `InvalidRequest` for a --max-memory that cannot be read."""
@@ -76,6 +109,22 @@ class ModelOptions:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedModelOptions(ModelOptions):
+    """The same for commands whose argument is a model: `falcon chat MODEL` is `falcon chat -m MODEL`."""
+
+    yields: ClassVar[Mapping[str, tuple[str, ...]]] = {"revision": ("model", "name"), "model": ("name",)}
+
+    name: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="The same as --model."), ANEW] = None
+
+    @property
+    def given(self) -> str | None:
+        """Raises `InvalidRequest` if there are two names."""
+        if self.name is not None and self.model is not None:
+            raise InvalidRequest(f"the model is given twice, {self.name} and --model {self.model}", "give one of the two")
+        return self.name if self.model is None else self.model
+
+
 def parse_max_memory(text: str) -> Mapping[str, str]:
     """"cpu=2GiB,0=10GiB" → {"cpu": "2GiB", "0": "10GiB"}. Raises `InvalidRequest`."""
     limits = {}
@@ -90,8 +139,10 @@ def parse_max_memory(text: str) -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingOptions:
+class SamplingOptions(Group):
     """How the answer is drawn. What is not given comes from the checkpoint's generation_config.json."""
+
+    yields: ClassVar[Mapping[str, tuple[str, ...]]] = {"temperature": ("greedy",)}
 
     max_tokens: Annotated[
         int,
@@ -108,7 +159,7 @@ class SamplingOptions:
     temperature: Annotated[
         float | None, typer.Option("--temperature", "--temp", metavar="T", help="0 takes the most likely token; more is freer.")
     ] = None
-    greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0.")] = False
+    greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0."), ANEW] = False
     top_k: Annotated[int | None, typer.Option(metavar="K", help="Keep the K most likely tokens (0: all).")] = None
     top_p: Annotated[
         float | None, typer.Option(metavar="P", help="Keep the most likely tokens that sum to P (1: all).")
@@ -142,6 +193,13 @@ class SamplingOptions:
     ] = None
     ignore_eos: Annotated[bool, typer.Option("--ignore-eos", help="Go on when the model wants to end.")] = False
 
+    @classmethod
+    def check(cls, name: str, value: Any) -> None:
+        if name == "stop":
+            SamplingParams(stop=tuple(value))
+        elif name != "max_tokens":
+            SamplingParams(**{name: value})
+
     def over(self, defaults: SamplingParams) -> SamplingParams:
         """These options over the checkpoint's `defaults`. Asking for any filter turns sampling on where the default is greedy.
 
@@ -169,42 +227,94 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputOptions:
-    """What is told besides the answer."""
+class OutputOptions(Group):
+    """What is told besides the answer, and how it looks."""
 
-    json: Annotated[bool, typer.Option("--json", help="Write one JSON document instead of the text.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Write one JSON document instead of the text."), ANEW] = False
     stats: Annotated[bool, typer.Option("--stats", help="Show counts and speeds on stderr at the end.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notices and no progress.")] = False
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress on stderr.")] = False
+    color: Annotated[Color, typer.Option(help="Colours; auto: on a terminal, unless NO_COLOR is set.")] = "auto"
+    log_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Add what happens, with times, to a file.")] = None
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error, and what libraries have to say.")
     ] = False
 
+    def take_effect(self) -> None:
+        """Raises `WriteFailed` for a log file that cannot be written."""
+        console.manner.color = self.color
+        console.manner.debug = self.debug
+        if self.log_file is not None:
+            log.start(self.log_file, everything=self.debug)
+
+
+GROUPS: tuple[type[Group], ...] = (ModelOptions, SamplingOptions, OutputOptions)
+
+
+def settings(groups: Iterable[type[Group]] = GROUPS) -> dict[str, Setting]:
+    """Field → setting, for every option of the groups that can be settled."""
+    found = {}
+    for group in groups:
+        hints = get_type_hints(group, include_extras=True)
+        for field in fields(group):  # type: ignore[arg-type]
+            kind, option, *marks = get_args(hints[field.name])
+            if ANEW not in marks:
+                # Typer keeps the first name of an annotated option where others keep its default
+                names = [str(name).partition("/")[0] for name in (option.default, *(option.param_decls or ()))]
+                long = [name[2:] for name in names if name.startswith("--")]
+                key, *aliases = long or [field.name.replace("_", "-")]
+                check = partial(_check, group, field.name, option)
+                found[field.name] = Setting(key, kind, field.default, tuple(aliases), check)
+    return found
+
+
+def _check(group: type[Group], name: str, option: OptionInfo, value: Any) -> None:
+    if option.min is not None and value < option.min:
+        raise InvalidRequest(f"{value} is less than {option.min}")
+    group.check(name, value)
+
 
 def with_options(command: Callable[..., Result]) -> Callable[..., Result]:
-    """Give Typer a flat list of parameters in place of the groups that `command` asks for, and `command` its groups."""
-    groups: dict[str, tuple[type[Any], list[str]]] = {}
-    parameters: list[inspect.Parameter] = []
+    """Give Typer a flat list of parameters in place of the groups that `command` asks for, and `command` its groups.
+
+    An option that is not on the command line takes its settled value.
+    """
+    groups: dict[str, type[Group]] = {}
+    parameters = [_keyword("context", MISSING, typer.Context)]
     hints = get_type_hints(command, include_extras=True)
     for name, parameter in inspect.signature(command).parameters.items():
         kind = hints[name]
-        if is_dataclass(kind) and isinstance(kind, type):
+        if isinstance(kind, type) and issubclass(kind, Group):
+            groups[name] = kind
             options = get_type_hints(kind, include_extras=True)
-            groups[name] = kind, list(options)
-            flat = [(field.name, field.default, options[field.name]) for field in fields(kind)]
+            flat = [(field.name, field.default, options[field.name]) for field in fields(kind)]  # type: ignore[arg-type]
         else:
             flat = [(name, MISSING if parameter.default is parameter.empty else parameter.default, kind)]
-        for option, default, annotation in flat:
-            value = inspect.Parameter.empty if default is MISSING else default
-            parameters.append(
-                inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=annotation)
-            )
+        parameters += [_keyword(*entry) for entry in flat]
 
-    def flat_command(**values: Any) -> Result:
-        made = {name: kind(**{option: values.pop(option) for option in options}) for name, (kind, options) in groups.items()}
+    def flat_command(context: typer.Context, **values: Any) -> Result:
+        given = {name for name in values if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"}
+        made = {name: _make(kind, values, given) for name, kind in groups.items()}
+        for group in made.values():
+            group.take_effect()
         return command(**values, **made)
 
     flat_command.__name__, flat_command.__doc__ = command.__name__, command.__doc__
     flat_command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     flat_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return flat_command
+
+
+def _make(kind: type[Group], values: dict[str, Any], given: set[str]) -> Group:
+    """One group, its values taken out of `values`. Raises `InvalidRequest` for a setting that cannot be used."""
+    options = {field.name: values.pop(field.name) for field in fields(kind)}  # type: ignore[arg-type]
+    settled = resolve(settings((*GROUPS, kind)).values())
+    for name, setting in settings([kind]).items():
+        if name not in given and not given & {*kind.yields.get(name, ())}:
+            options[name] = settled[setting.key].value
+    return kind(**options)
+
+
+def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    value = inspect.Parameter.empty if default is MISSING else default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=annotation)

@@ -12,7 +12,9 @@ from typer.main import get_command
 
 SUMMARIES = {
     "generate": "Complete a prompt.",
+    "config": "Show what is settled, and where.",
 }
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class _Commands(MutableMapping[str, Any]):
@@ -25,9 +27,12 @@ class _Commands(MutableMapping[str, Any]):
         if name not in self._made:
             if name not in SUMMARIES:
                 raise KeyError(name)
-            app = typer.Typer(add_completion=False, rich_markup_mode=None)
-            settings = {"help_option_names": ["-h", "--help"]}
-            app.command(name, context_settings=settings)(getattr(import_module(f"{__name__}.{name}"), name))
+            made = getattr(import_module(f"{__name__}.{name}"), name)
+            if isinstance(made, typer.Typer):  # a group of commands
+                app = made
+            else:
+                app = typer.Typer(add_completion=False, rich_markup_mode=None)
+                app.command(name, context_settings=HELP)(made)
             self._made[name] = get_command(app)
         return self._made[name]
 
@@ -57,6 +62,24 @@ class LazyGroup(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(SUMMARIES.items()))
+
+
+def command_group(name: str, help: str) -> typer.Typer:
+    """A command that has commands of its own, such as `falcon config`. Alone, it shows its help."""
+
+    def overview(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+
+    return typer.Typer(
+        name=name,
+        callback=overview,
+        help=help,
+        invoke_without_command=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings=HELP,
+    )
 
 
 def _version(wanted: bool) -> None:
@@ -93,6 +116,6 @@ def application() -> Any:
         invoke_without_command=True,
         add_completion=False,
         rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings=HELP,
     )
     return get_command(app)

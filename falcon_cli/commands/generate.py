@@ -80,8 +80,8 @@ def generate(
 def _open(model: ModelOptions, output: OutputOptions, progress: console.ProgressReport) -> OpenModel:
     """Open the model the options name, and pass on what it has to say."""
     spec = model.spec()
-    if model.model is None and not output.quiet:
-        console.note("note: no model given, so this is the embedded demo (random weights); choose one with -m MODEL")
+    if model.given is None and not output.quiet:
+        console.notice("no model given, so this is the embedded demo (random weights); choose one with -m MODEL")
     console.prepare_libraries(output.debug)
     from modeling import api
 
@@ -89,7 +89,7 @@ def _open(model: ModelOptions, output: OutputOptions, progress: console.Progress
     opened = api.open_model(spec, progress=progress)
     if not output.quiet:
         for notice in opened.info.notices:
-            console.note(f"note: {notice}")
+            console.notice(notice)
     return opened
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,13 +39,23 @@ def fake_model() -> Any:
     return module
 
 
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A FALCON_HOME of the test's own, and an environment that settles nothing."""
+    for name in [*os.environ]:
+        if name.startswith("FALCON_") or name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("FALCON_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
 @pytest.fixture
 def falcon(
     fake_model: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., Outcome]:
     """falcon(arguments…, stdin=None) runs the command line in this process, with the fake model."""
     monkeypatch.setenv("FALCON_MODEL", "fake")
-    monkeypatch.delenv("FALCON_DEBUG", raising=False)
     monkeypatch.setitem(sys.modules, "modeling.api", None)
     monkeypatch.setattr(modeling, "api", None, raising=False)
     fake_model.install()
