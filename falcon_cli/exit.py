@@ -16,19 +16,26 @@ from modeling.errors import (
 
 
 class ExitCode(IntEnum):
-    """The exit codes of every command."""
+    """The exit codes of every command, each with its meaning: `falcon help exit-codes` shows them."""
 
-    OK = 0
-    FAILURE = 1  # anything without a code of its own
-    USAGE = 2  # a wrong option, value or prompt
-    MODEL_UNAVAILABLE = 3  # not found, gated or offline
-    MEMORY = 4  # it does not fit
-    STATE_REFUSED = 5  # a saved session or state that does not belong here
-    BAD_MODEL_FILE = 6  # a damaged or unknown checkpoint
-    IO = 74  # output could not be written (EX_IOERR)
-    INTERRUPTED = 130  # Ctrl-C (128 + SIGINT)
-    PIPE_CLOSED = 141  # the reader of stdout went away (128 + SIGPIPE)
-    TERMINATED = 143  # 128 + SIGTERM
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> ExitCode:
+        code = int.__new__(cls, value)
+        code._value_, code.meaning = value, meaning
+        return code
+
+    OK = 0, "done"
+    FAILURE = 1, "any other failure, such as a device that is not there"
+    USAGE = 2, "wrong usage: an option, a value, a setting or a prompt that cannot work"
+    MODEL_UNAVAILABLE = 3, "the model was not found, is gated, or cannot be had offline"
+    MEMORY = 4, "not enough memory"
+    STATE_REFUSED = 5, "a saved session or state was refused: damaged, or of another model"
+    BAD_MODEL_FILE = 6, "a bad model file: damaged, or of a kind that falcon does not run"
+    IO = 74, "output could not be written, for example to a full disk (EX_IOERR)"
+    INTERRUPTED = 130, "Ctrl-C (128 + SIGINT); what had been made was written"
+    PIPE_CLOSED = 141, "the reader of a pipe went away, as in falcon … | head -1 (128 + SIGPIPE)"
+    TERMINATED = 143, "ended by SIGTERM (128 + SIGTERM)"
 
 
 CODES: dict[type[FalconError], ExitCode] = {

@@ -13,6 +13,7 @@ from typer.main import get_command
 SUMMARIES = {
     "generate": "Complete a prompt.",
     "config": "Show what is settled, and where.",
+    "help": "Explain a topic: exit codes, sampling, models, …",
 }
 HELP = {"help_option_names": ["-h", "--help"]}
 
