@@ -285,13 +285,13 @@ def braced(text: str, template: str, args: Sequence[Any], fields: Mapping[str, A
     """`text`, the result of `template.format(*args, **fields)`, with notes where every field is a plain name or number."""
     parts: list[str] = []
     of_template = smear("-", template)._runs
-    automatic = iter(args)
+    automatic, origins = iter(args), (template, args, list(fields.values()))
     for before, name, spec, conversion in Formatter().parse(template):
         parts.append(Traced(before, ((len(before), of_template[0][1]),) if before else ()))
         if name is None:
             continue
         if spec or conversion:
-            return smear(text, template, args, fields)
+            return smear(text, *origins)
         value = next(automatic, "") if not name else args[int(name)] if name.isdecimal() else fields.get(name, "")
         parts.append(traced(format(value)))
-    return fit(text, parts, template, args, fields)
+    return fit(text, parts, *origins)

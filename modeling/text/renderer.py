@@ -26,7 +26,7 @@ from modeling.errors import BadModelFile, FalconError, InvalidRequest
 
 SOURCE_CHARACTERS = 256 * 1024  # of a template; the longest in use have 20,000
 OUTPUT_CHARACTERS = 2**20  # that a render may add to twice the size of what it is given
-RENDER_SECONDS = 1.5  # for compiling or rendering, so that with all around it a bad template costs less than 2
+RENDER_SECONDS = 1.25  # for compiling and rendering: with the end of the process, a bad template costs less than 2
 START_SECONDS = 30.0  # for an interpreter to start on a busy machine
 RESIDENT_BYTES = 280 * 2**20  # watched from outside where the system has no limit of its own
 HINT = "pass another template with --chat-template, or no template with --raw"

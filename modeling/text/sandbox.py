@@ -230,7 +230,7 @@ class SandboxEnvironment(ImmutableSandboxedEnvironment):
         def traced_format(*args: Any, **fields: Any) -> str:
             text = str.__str__(formatted(*args, **fields))
             if value.__name__ == "format_map":
-                args, fields = (), args[0]
+                return braced(text, value.__self__, (), *args)
             return braced(text, value.__self__, args, fields)
 
         return traced_format

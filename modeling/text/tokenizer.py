@@ -38,8 +38,7 @@ class Tokenizer:
     def __init__(self, backend: Backend, config: Mapping[str, Any], chat_template: str | None = None) -> None:
         self.backend = backend
         self.chat_template = chat_template
-        named = ((name, _content(entry)) for name, entry in config.items() if name.endswith("_token"))
-        self.named_tokens = {name: content for name, content in named if content is not None}
+        self.named_tokens = _named_tokens(config)
         self.special_ids = frozenset(i for i, token in backend.get_added_tokens_decoder().items() if token.special)
         self._recognising = _recognising(backend)
         self._plain = _without_added_tokens(backend)
@@ -212,6 +211,14 @@ def _special_tokens(config: Mapping[str, Any], declared: Iterable[AddedToken]) -
         *(_token(config[name]) for name in others),
         *(_token(entry) for entry in (extra.values() if isinstance(extra, Mapping) else extra)),
     ]
+
+
+def _named_tokens(config: Mapping[str, Any]) -> dict[str, str]:
+    """name → text of bos_token, eos_token, …, and of the tokens to which this checkpoint alone gives a name."""
+    extra = config.get("extra_special_tokens")
+    entries = {name: entry for name, entry in config.items() if name.endswith("_token")}
+    entries |= extra if isinstance(extra, Mapping) else {}
+    return {name: content for name, entry in entries.items() if (content := _content(entry)) is not None}
 
 
 def _content(entry: Any) -> str | None:
