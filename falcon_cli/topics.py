@@ -25,7 +25,7 @@ Every command ends with one of these exit codes:
 
 {rows}
 
-An error is two lines on stderr: what went wrong, and a hint what to do about it.
+An error is two lines on stderr: what went wrong, and a hint what to do next.
 --debug (or FALCON_DEBUG=1) adds the traceback.
 """
 
@@ -54,7 +54,8 @@ From other programs:
   HF_HOME          where models are kept: the cache of Hugging Face
   HF_TOKEN         who you are to Hugging Face, for gated models
   HF_HUB_OFFLINE   1: no network, like --offline
-  NO_COLOR         no colours; FORCE_COLOR: colours in pipes, too; TERM=dumb: none
+  NO_COLOR         no colours, as with TERM=dumb
+  FORCE_COLOR      colours in pipes, too
   OMP_NUM_THREADS  threads on a CPU; by default one for each physical core
 """
 
