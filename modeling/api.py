@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 import torch
@@ -17,8 +18,10 @@ from modeling.config import load_config
 from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
+from modeling.generation.session import Session
 from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
 from modeling.models import LanguageModel
+from modeling.text.chat import ChatFormat
 from modeling.text.stream import StreamDecoder
 from modeling.text.tokenizer import Tokenizer
 
@@ -37,6 +40,15 @@ class OpenModel:
     def encode(self, text: str) -> tuple[int, ...]:
         """Text as it stands → ids; special tokens written in it are recognised."""
         return self.tokenizer.encode(text)
+
+    def converse(
+        self, template: str | None = None, *, system: str | None = None, tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> Session:
+        """A conversation with this model, by the given template (jinja) or else the checkpoint's own.
+
+        Raises `InvalidRequest` if there is neither.
+        """
+        return Session(self.engine, self.tokenizer, ChatFormat.of(self.tokenizer, template), system=system, tools=tools)
 
     def decode(self, ids: Iterable[int]) -> str:
         """ids → text without special tokens."""
