@@ -96,6 +96,6 @@ class FalconH1(LanguageModel):
         c, dtype = self.config, self.lm_head.weight.dtype
         devices = [execution_device(block) for block in self.blocks]
         conv, ssm = (c.conv_dim, c.mamba_d_conv), (c.mamba_n_heads, c.mamba_d_head, c.mamba_d_state)
-        pages = slots * (ceil((tokens or c.max_position_embeddings) / PAGE) + 1)
+        pages = slots * (ceil((c.max_position_embeddings if tokens is None else tokens) / PAGE) + 1)
         pool = KVPool(pages, (c.num_key_value_heads, c.head_dim), dtype, devices)
         return ModelState([MambaState.zeros(slots, conv, ssm, dtype, device) for device in devices], pool)
