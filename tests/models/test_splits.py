@@ -95,6 +95,7 @@ def test_any_cut_around_pages_gives_the_same_state_and_logits(cases: ModuleType)
     case = cases.BY_NAME["h1, all quirks"]
     model, ids = cases.model(case), cases.tokens(case, 2 * PAGE + 60)
     whole = fresh(model, ids)
+    assert_close(whole[-1:], [model(ids[None])[0, -1]])  # without pages: the positions go on beyond the first
     edges = [1, 2, PAGE - 1, PAGE, PAGE + 1]
     cuts = [[edge, len(ids) - edge] for edge in (*edges, 2 * PAGE - 1, 2 * PAGE, 2 * PAGE + 1)]
     cuts += [[PAGE - 1, 1, 1, PAGE - 1, 60], [PAGE, PAGE, 60], [PAGE - 1, 2, PAGE - 2, 2, 59], [1] * len(ids)]
