@@ -455,7 +455,7 @@ def test_a_memory_made_or_snapshotted_in_inference_mode_serves_outside_it(random
 class History:
     """A memory beside a shadow list of the tokens of each slot and snapshot; each method does one thing to both."""
 
-    def __init__(self, seed: int, slots: int = 4, pages: int = 7) -> None:
+    def __init__(self, seed: int, slots: int = 4, pages: int = 6) -> None:
         self.random = Random(seed)
         self.state = make_state(slots, pages)
         self.shadows: list[Tokens] = [[] for _ in range(slots)]
