@@ -227,6 +227,24 @@ class SamplingOptions(Group):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChatSamplingOptions(SamplingOptions):
+    """The same for conversations, where an answer ends when the model ends it."""
+
+    max_tokens: Annotated[
+        int,
+        typer.Option(
+            "--max-tokens",
+            "-n",
+            "--max-new-tokens",
+            "--n-predict",
+            min=-1,
+            metavar="N",
+            help="Longest answer in tokens; -1: until the model ends.",
+        ),
+    ] = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions(Group):
     """What is told besides the answer, and how it looks."""
 

@@ -18,7 +18,10 @@ def imported_by(program: str, *arguments: str) -> set[str]:
     return set(done.stderr.split())
 
 
-@pytest.mark.parametrize("line", ["--help", "--version", "", "generate --help", "generate", "generate --nonsense", "nonsense"])
+LINES = "--help|--version||generate --help|generate|generate --nonsense|nonsense|completions bash|config show|help environment"
+
+
+@pytest.mark.parametrize("line", LINES.split("|"))
 def test_help_version_and_wrong_calls_import_nothing_heavy(line: str) -> None:
     program = "import sys, io; from falcon_cli.app import run; sys.stderr, kept = io.StringIO(), sys.stderr; run(sys.argv[1:])"
     assert imported_by(program + "; sys.stderr = kept", *line.split()) == set()

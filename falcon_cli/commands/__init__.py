@@ -11,8 +11,10 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 SUMMARIES = {
+    "chat": "Talk with a model.",
     "generate": "Complete a prompt.",
     "config": "Show what is settled, and where.",
+    "completions": "Print the completion script for a shell.",
     "help": "Explain a topic: exit codes, sampling, models, …",
 }
 HELP = {"help_option_names": ["-h", "--help"]}

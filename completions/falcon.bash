@@ -1,0 +1,72 @@
+# bash completion for falcon; made by `falcon completions bash`, not by hand.
+
+_falcon() {
+    local IFS=$' \t\n' word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+    local path=falcon position=0 index taken="" words="" more="" kind=words
+    COMPREPLY=()
+    # bash cuts --option=value into three words
+    if [[ $word == "=" ]]; then
+        word=""
+    elif [[ $before == "=" ]]; then
+        before=${COMP_WORDS[COMP_CWORD-2]}
+    fi
+    for ((index = 1; index < COMP_CWORD; index++)); do
+        case "${COMP_WORDS[index]}" in
+        =) continue ;;
+        --color|--device|--device-map|--dtype|--file|--frequency-penalty|--kernels|--log-file|--max-memory|--max-new-tokens|--max-tokens|--min-p|--model|--model-name-or-path|--n-predict|--prefill-chunk|--presence-penalty|--prompt|--repeat-last-n|--repeat-penalty|--repetition-penalty|--revision|--seed|--stop|--temp|--temperature|--top-k|--top-p|--torch-dtype|--typical-p|-f|-m|-n|-p|-s)
+            ((index++))
+            [[ ${COMP_WORDS[index]} == "=" ]] && ((index++))
+            ;;
+        --) taken=all before="" ;;
+        -*) ;;
+        *)
+            case "$path ${COMP_WORDS[index]}" in
+            "falcon completions"|"falcon config"|"falcon config path"|"falcon config show"|"falcon generate"|"falcon help") path="$path ${COMP_WORDS[index]}" ;;
+            *) ((position++)) ;;
+            esac
+            ;;
+        esac
+    done
+    case "$path $before" in
+    "falcon generate --prompt"|"falcon generate -p"|"falcon generate --revision"|"falcon generate --max-memory"|"falcon generate --prefill-chunk"|"falcon generate --max-tokens"|"falcon generate --max-new-tokens"|"falcon generate --n-predict"|"falcon generate -n"|"falcon generate --temperature"|"falcon generate --temp"|"falcon generate --top-k"|"falcon generate --top-p"|"falcon generate --min-p"|"falcon generate --typical-p"|"falcon generate --repeat-penalty"|"falcon generate --repetition-penalty"|"falcon generate --repeat-last-n"|"falcon generate --presence-penalty"|"falcon generate --frequency-penalty"|"falcon generate --seed"|"falcon generate -s"|"falcon generate --stop") kind=text ;;
+    "falcon generate --file"|"falcon generate -f"|"falcon generate --log-file") kind=file ;;
+    "falcon generate --model"|"falcon generate --model-name-or-path"|"falcon generate -m") kind=model words="demo demo-h1" ;;
+    "falcon generate --dtype"|"falcon generate --torch-dtype") kind=words words="auto bfloat16 float16 float32" ;;
+    "falcon generate --device") kind=words words="auto cuda cpu mps" ;;
+    "falcon generate --device-map") kind=words words="auto" ;;
+    "falcon generate --kernels") kind=words words="auto triton torch mamba-ssm" ;;
+    "falcon generate --color") kind=words words="auto always never" ;;
+    *)
+        if [[ $word == -* && -z $taken ]]; then
+            case "$path" in
+            "falcon") words="--version --help" more="-V -h" ;;
+            "falcon completions") words="--help" more="-h" ;;
+            "falcon config") words="--help" more="-h" ;;
+            "falcon config path") words="--help" more="-h" ;;
+            "falcon config show") words="--json --help" more="-h" ;;
+            "falcon generate") words="--prompt --file --raw --return-ids --model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --max-tokens --temperature --greedy --top-k --top-p --min-p --typical-p --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty --seed --stop --ignore-eos --json --stats --quiet --no-progress --color --log-file --debug --help" more="-p -f --model-name-or-path -m --torch-dtype --max-new-tokens --n-predict -n --temp --repetition-penalty -s -q -h" ;;
+            "falcon help") words="--help" more="-h" ;;
+            esac
+        else
+            case "$path $position" in
+            "falcon 0") words="completions config generate help" ;;
+            "falcon completions 0") kind=words words="bash zsh fish powershell" ;;
+            "falcon config 0") words="path show" ;;
+            "falcon generate 0") kind=text ;;
+            "falcon help 0") kind=words words="completions config environment exit-codes generate help models sampling sessions" ;;
+            *) kind=text ;;
+            esac
+        fi
+        ;;
+    esac
+    case "$kind" in
+    file) compopt -o default 2>/dev/null ;;
+    model) compopt -o filenames -o plusdirs 2>/dev/null ;;
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
+    if [[ ${#COMPREPLY[@]} == 0 && -n $more ]]; then
+        COMPREPLY=($(compgen -W "$more" -- "$word"))
+    fi
+}
+
+complete -F _falcon falcon

@@ -1,0 +1,144 @@
+# PowerShell completion for falcon; made by `falcon completions powershell`, not by hand.
+
+Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $valued = @('--color', '--device', '--device-map', '--dtype', '--file', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-predict', '--prefill-chunk', '--presence-penalty', '--prompt', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--revision', '--seed', '--stop', '--temp', '--temperature', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-f', '-m', '-n', '-p', '-s')
+    $commands = @{
+        'falcon' = [ordered]@{
+            'completions' = 'Print the completion script for bash, zsh, fish or powershell'
+            'config' = 'Show what is settled, and where'
+            'generate' = 'Complete a prompt'
+            'help' = 'Explain a topic. Without one, list the topics'
+        }
+        'falcon config' = [ordered]@{
+            'path' = 'Show where config.toml is, or would be'
+            'show' = 'Show each setting, its value and where that comes from'
+        }
+    }
+    $options = @{
+        'falcon' = [ordered]@{
+            '--version' = 'Show the version and exit'
+            '-V' = 'Show the version and exit'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon completions' = [ordered]@{
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon config' = [ordered]@{
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon config path' = [ordered]@{
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon config show' = [ordered]@{
+            '--json' = 'Write one JSON document instead of a table'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon generate' = [ordered]@{
+            '--prompt' = 'The same as PROMPT'
+            '-p' = 'The same as PROMPT'
+            '--file' = 'Read the prompt from a file'
+            '-f' = 'Read the prompt from a file'
+            '--raw' = 'Feed the text exactly as it is, last newline included'
+            '--return-ids' = 'Add prompt_ids and completion_ids to --json'
+            '--model' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
+            '-m' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--torch-dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--device' = 'Where to run'
+            '--device-map' = 'Spread a large model over devices, host memory and disk'
+            '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+            '--kernels' = 'Which implementation of the fast operations to use'
+            '--prefill-chunk' = 'Prompt tokens read at once'
+            '--max-tokens' = 'Longest answer in tokens; -1: until the model ends'
+            '--max-new-tokens' = 'Longest answer in tokens; -1: until the model ends'
+            '--n-predict' = 'Longest answer in tokens; -1: until the model ends'
+            '-n' = 'Longest answer in tokens; -1: until the model ends'
+            '--temperature' = '0 takes the most likely token; more is freer'
+            '--temp' = '0 takes the most likely token; more is freer'
+            '--greedy' = 'The same as --temperature 0'
+            '--top-k' = 'Keep the K most likely tokens (0: all)'
+            '--top-p' = 'Keep the most likely tokens that sum to P (1: all)'
+            '--min-p' = 'Keep tokens at least P times as likely as the best (0: all)'
+            '--typical-p' = 'Keep the most typical tokens that sum to P (1: all)'
+            '--repeat-penalty' = 'Make repeated tokens less likely (1: off)'
+            '--repetition-penalty' = 'Make repeated tokens less likely (1: off)'
+            '--repeat-last-n' = 'How many tokens back the penalties look (-1: everything)'
+            '--presence-penalty' = 'Subtracted once from tokens that have occurred (0: off)'
+            '--frequency-penalty' = 'Subtracted for each time a token has occurred (0: off)'
+            '--seed' = 'Makes a sampled answer repeatable; random if not given'
+            '-s' = 'Makes a sampled answer repeatable; random if not given'
+            '--stop' = 'End the answer before this text; may be repeated'
+            '--ignore-eos' = 'Go on when the model wants to end'
+            '--json' = 'Write one JSON document instead of the text'
+            '--stats' = 'Show counts and speeds on stderr at the end'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon help' = [ordered]@{
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+    }
+    $values = @{
+        'falcon generate --model' = @('demo', 'demo-h1')
+        'falcon generate --model-name-or-path' = @('demo', 'demo-h1')
+        'falcon generate -m' = @('demo', 'demo-h1')
+        'falcon generate --dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon generate --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon generate --device' = @('auto', 'cuda', 'cpu', 'mps')
+        'falcon generate --device-map' = @('auto')
+        'falcon generate --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon generate --color' = @('auto', 'always', 'never')
+    }
+    $arguments = @{
+        'falcon completions 0' = @('bash', 'zsh', 'fish', 'powershell')
+        'falcon help 0' = @('completions', 'config', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
+    }
+
+    $path = 'falcon'
+    $position = 0
+    $before = ''
+    $elements = $commandAst.CommandElements
+    for ($index = 1; $index -lt $elements.Count; $index++) {
+        $element = $elements[$index]
+        if ($element.Extent.EndOffset -ge $cursorPosition) { break }
+        $word = $element.Extent.Text
+        if ($before -cin $valued) { $before = ''; continue }
+        $before = $word
+        if ($word.StartsWith('-')) { continue }
+        if ($commands[$path] -and $commands[$path].ContainsKey($word)) { $path = "$path $word" } else { $position++ }
+    }
+
+    $candidates = [ordered]@{}
+    if ($before -cin $valued) {
+        foreach ($word in $values["$path $before"]) { if ($word) { $candidates[$word] = $word } }
+    } elseif ($wordToComplete -match '^(--[a-z-]+)=') {
+        foreach ($word in $values["$path $($Matches[1])"]) { if ($word) { $candidates["$($Matches[1])=$word"] = $word } }
+    } elseif ($wordToComplete.StartsWith('-')) {
+        foreach ($name in $options[$path].Keys) { $candidates[$name] = $options[$path][$name] }
+    } else {
+        if ($position -eq 0 -and $commands[$path]) {
+            foreach ($name in $commands[$path].Keys) { $candidates[$name] = $commands[$path][$name] }
+        }
+        foreach ($word in $arguments["$path $position"]) { if ($word) { $candidates[$word] = $word } }
+    }
+    $candidates.GetEnumerator() | Where-Object { $_.Key.StartsWith($wordToComplete) } | ForEach-Object {
+        [System.Management.Automation.CompletionResult]::new($_.Key, $_.Key, 'ParameterValue', $_.Value)
+    }
+}

@@ -1,0 +1,27 @@
+"""Opening the model that the options name, with progress and notices on stderr."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from falcon_cli import console, signals
+from falcon_cli.options import ModelOptions, OutputOptions
+
+if TYPE_CHECKING:
+    from modeling.api import OpenModel
+
+
+def open_model(model: ModelOptions, output: OutputOptions, progress: console.ProgressReport) -> OpenModel:
+    """Open the model the options name, and pass on what it has to say. Raises as `modeling.api.open_model`."""
+    spec = model.spec()
+    if model.given is None and not output.quiet:
+        console.notice("no model given, so this is the embedded demo (random weights); choose one with -m MODEL")
+    console.prepare_libraries(output.debug)
+    from modeling import api
+
+    signals.check()
+    opened = api.open_model(spec, progress=progress)
+    if not output.quiet:
+        for notice in opened.info.notices:
+            console.notice(notice)
+    return opened

@@ -1,0 +1,51 @@
+"""The loop: a line in, an answer or a command's effect out, until the user leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from falcon_cli import console
+from falcon_cli.exit import ExitCode
+from falcon_cli.repl import slash
+from falcon_cli.repl.chat import Chat
+from modeling.errors import FalconError, WriteFailed
+
+
+def converse(chat: Chat, read: Callable[[], str]) -> ExitCode:
+    """Talk until /exit or Ctrl-D (0), or Ctrl-C twice on an empty line (130). An error costs the turn, not the chat."""
+    warned = False
+    while not chat.leaving:
+        try:
+            line = read()
+            warned = False
+            say(chat, line)
+        except EOFError:
+            return ExitCode.OK
+        except KeyboardInterrupt:
+            if warned:
+                return ExitCode.INTERRUPTED
+            warned = True
+            console.note("[Ctrl-C again leaves; so does Ctrl-D or /exit]")
+        except WriteFailed:
+            raise
+        except FalconError as error:
+            console.error(str(error), error.hint)
+    return ExitCode.OK
+
+
+def say(chat: Chat, line: str) -> ExitCode:
+    """One line of the user: a command if it begins with a slash, nothing if it is blank, else a message."""
+    if line.startswith("/"):
+        slash.dispatch(chat, line)
+    elif line.strip():
+        return ExitCode.INTERRUPTED if chat.ask(line).reason == "interrupt" else ExitCode.OK
+    return ExitCode.OK
+
+
+def recite(chat: Chat, lines: Iterable[str]) -> ExitCode:
+    """Take the turns of a script, one a line; the first error or Ctrl-C ends it. Raises `FalconError`."""
+    for line in lines:
+        code = say(chat, line)
+        if code != ExitCode.OK or chat.leaving:
+            return code
+    return ExitCode.OK
