@@ -75,5 +75,6 @@ def _interactive(conversation: Chat, *, quiet: bool) -> ExitCode:
 
     if not quiet:
         info = conversation.opened.info
-        console.note(f"{info.name} · {info.dtype} · {info.device} · state {info.state_bytes / 2**20:.1f} MiB · /help, Ctrl-D leaves")
+        state = f"state {info.state_bytes / 2**20:.1f} MiB"
+        console.note(f"{info.family} · {info.dtype} · {info.device} · {state} · /help lists the commands, Ctrl-D leaves")
     return converse(conversation, line_reader())

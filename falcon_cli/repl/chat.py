@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from falcon_cli import console, signals
 from modeling.errors import InvalidRequest
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from modeling.generation.session import Session
 
 SETTABLE = (
-    "temperature top_k top_p min_p typical_p repetition_penalty presence_penalty frequency_penalty repeat_last_n seed max_tokens"
+    "temperature top_k top_p min_p typical_p repetition_penalty presence_penalty frequency_penalty repeat_last_n seed "
+    "max_tokens"
 ).split()
 _ENDINGS = {"length": "stopped at --max-tokens", "interrupt": "stopped"}
 
@@ -51,9 +52,10 @@ class Chat:
         try:
             number = kind(value)
         except ValueError:
-            raise InvalidRequest(f"{value!r} is not a number", f"for example: /set {field} {getattr(self.sampling, field)}") from None
-        unlimited = field == "max_tokens" and number == -1
-        self.sampling = replace(self.sampling, **{field: None if unlimited else number})
+            what = f"{value!r} is not a {'whole ' if kind is int else ''}number"
+            raise InvalidRequest(what, f"for example: /set {field} {getattr(self.sampling, field)}") from None
+        changed: Any = {field: None if field == "max_tokens" and number == -1 else number}
+        self.sampling = replace(self.sampling, **changed)
 
     def figures(self) -> str:
         """What the last turn cost: tokens that were there, tokens read, tokens drawn, and how fast."""

@@ -10,7 +10,7 @@ from falcon_cli.repl.slash import COMMANDS
 
 
 def line_reader() -> Callable[[], str]:
-    """A function that asks for one message. It raises `EOFError` for Ctrl-D and `KeyboardInterrupt` for Ctrl-C on an empty line.
+    """A function that asks for a message. It raises `EOFError` for Ctrl-D, `KeyboardInterrupt` for Ctrl-C on an empty line.
 
     Enter sends, Alt-Enter or Ctrl-J begins a new line; what is pasted stays one message. Ctrl-C clears a line that has text.
     """

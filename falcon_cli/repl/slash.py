@@ -72,10 +72,10 @@ def _set(chat: Chat, text: str) -> None:
 
 
 def _show(chat: Chat, what: str) -> None:
-    views = {"info": _show_info, "parameters": _show_parameters, "system": _show_system, "template": _show_template, "state": _show_state}
-    if (what or "info") not in views:
-        raise InvalidRequest(f"there is no {what!r} to show{nearest(what, views)}", f"/show {' | '.join(views)}")
-    console.note(views[what or "info"](chat))
+    view = VIEWS.get(what or "info")
+    if view is None:
+        raise InvalidRequest(f"there is no {what!r} to show{nearest(what, VIEWS)}", f"/show {' | '.join(VIEWS)}")
+    console.note(view(chat))
 
 
 def _show_info(chat: Chat) -> str:
@@ -128,6 +128,13 @@ def _whole(text: str, example: str) -> int:
     return int(text)
 
 
+VIEWS: dict[str, Callable[[Chat], str]] = {
+    "info": _show_info,
+    "parameters": _show_parameters,
+    "system": _show_system,
+    "template": _show_template,
+    "state": _show_state,
+}
 COMMANDS: dict[str, Slash] = {
     "/help": Slash("[command]", "what can be typed here", _help),
     "/exit": Slash("", "leave (Ctrl-D does the same)", _exit),
@@ -135,7 +142,7 @@ COMMANDS: dict[str, Slash] = {
     "/undo": Slash("[n]", "take back the last turn, or the last n", _undo),
     "/retry": Slash("", "draw the last answer anew", _retry),
     "/set": Slash("parameter value", "change how answers are drawn", _set, tuple(SETTABLE)),
-    "/show": Slash("[what]", "info, parameters, system, template or state", _show, ("info", "parameters", "system", "template", "state")),
+    "/show": Slash("[what]", "info, parameters, system, template or state", _show, tuple(VIEWS)),
     "/system": Slash("[text]", "set the system prompt, or remove it", _system),
     "/stats": Slash("[on|off]", "figures of the last turn; on: after every turn", _stats, ("on", "off")),
 }

@@ -97,6 +97,15 @@ class Session:
         return taken
 
     @property
+    def template(self) -> str:
+        """The source of the chat template."""
+        return self._format.template
+
+    def close(self) -> None:
+        """End the template's process. The session can go on: another is started when it is needed."""
+        self._format.close()
+
+    @property
     def ids(self) -> tuple[int, ...]:
         """All ids of the transcript, as they were fed or drawn."""
         return _ids(self._transcript)
