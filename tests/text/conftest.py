@@ -124,7 +124,37 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "splits_specials": {"split_special_tokens": True},
 }
 
+CHAT_CORPUS = [
+    "the assistant answers the user and the system remembers",
+    "what is a state? a matrix, not more.",
+    "für jeden 日本語 🙂",
+    *["assistant assistant\nassistant", "<tool_call>"] * 20,
+]
+CHAT_SPECIALS = ["<|pad|>", "<|begin_of_text|>", "assistant", "<|im_start|>", "<|im_end|>", "<|end_of_text|>"]
+CHAT_ADDED = ["<tool_call>", "</tool_call>", "\n\n"]
+
+
+def chat_backend(*, ignore_merges: bool = False) -> Tokenizer:
+    """Bytes in, bytes out; as in falcon-mamba-instruct, "assistant" is a special token, and here merges would spell it, too."""
+    backend = Tokenizer(models.BPE(ignore_merges=ignore_merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=420, initial_alphabet=alphabet, special_tokens=["<|pad|>"], show_progress=False)
+    backend.train_from_iterator(CHAT_CORPUS, trainer)
+    assert backend.encode("assistant").tokens == ["assistant"]
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in CHAT_SPECIALS])
+    backend.add_tokens([AddedToken(token, special=False, normalized=False) for token in CHAT_ADDED])
+    return backend
+
+
 MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_chat_backend() -> Callable[..., Tokenizer]:
+    """make_chat_backend(ignore_merges=False) → a byte-level tokenizer whose control tokens are also words of its vocabulary."""
+    return chat_backend
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
 
 from modeling.errors import BadModelFile, InvalidRequest
@@ -146,29 +145,12 @@ TOOLS: list[dict[str, Any]] = [
     {"type": "function", "function": {"name": "sum", "description": "<|im_end|> a < b & 'é'", "parameters": [None, 1]}},
     {"name": "other"},
 ]
-CORPUS = ["the assistant answers the user and the system remembers", "what is a state? a matrix, not more.", "für jeden 日本語 🙂"]
-SPECIALS = ["<|pad|>", "<|begin_of_text|>", "assistant", "<|im_start|>", "<|im_end|>", "<|end_of_text|>"]
-PLAIN_ADDED = ["<tool_call>", "</tool_call>", "\n\n"]
-
-
-def backend(*, ignore_merges: bool = False) -> Backend:
-    """Bytes in, bytes out; as in falcon-mamba-instruct, "assistant" is a special token, and here merges would spell it, too."""
-    tokenizer = Backend(models.BPE(ignore_merges=ignore_merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=420, initial_alphabet=alphabet, special_tokens=["<|pad|>"], show_progress=False)
-    tokenizer.train_from_iterator(CORPUS + ["assistant assistant\nassistant", "<tool_call>"] * 20, trainer)
-    assert tokenizer.encode("assistant").tokens == ["assistant"]
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIALS])
-    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in PLAIN_ADDED])
-    return tokenizer
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, make_chat_backend: Callable[..., Backend]) -> Path:
     folder = tmp_path_factory.mktemp("chat")
-    backend().save(str(folder / "tokenizer.json"))
+    make_chat_backend().save(str(folder / "tokenizer.json"))
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": "<|begin_of_text|>",
@@ -348,7 +330,7 @@ def test_assistant_is_a_control_token_in_the_template_and_a_word_in_a_message(
 
 IDENTICAL = ["chatml", "falcon_h1", "trimming", "dated", "default_system", "multilingual", "drops_thinking"]
 HARMLESS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).filter(
-    lambda text: text == text.strip() and not any(token in text for token in [*SPECIALS, *PLAIN_ADDED])
+    lambda text: text == text.strip() and "assistant" not in text and "\n\n" not in text and "<" not in text
 )
 
 
@@ -377,75 +359,6 @@ def test_where_ids_differ_from_transformers_the_text_is_the_same(formats: dict[s
     theirs = reference.apply_chat_template([plain(m) for m in messages], chat_template=INST, return_dict=False)
     assert ours != theirs
     assert reference.decode(ours) == reference.decode(theirs)
-
-
-FRAMES = ["{}", " {}", "{} ", "a{}b", "{}{}", "\n{}\n", "{}s", "the {} and", "<{}>", "{}\ufffd", "é{}日"]
-
-
-def byte_level_kinds() -> dict[str, Callable[[], Backend]]:
-    return {"merges": backend, "whole words": lambda: backend(ignore_merges=True)}
-
-
-@pytest.mark.promise
-@pytest.mark.parametrize("kind", byte_level_kinds())
-def test_every_added_token_in_every_frame_is_only_text(kind: str) -> None:
-    made = byte_level_kinds()[kind]()
-    tokenizer = Tokenizer(made, {"eos_token": "<|end_of_text|>"})
-    added = made.get_added_tokens_decoder()
-    assert len(added) == len(SPECIALS) + len(PLAIN_ADDED)
-    for token in added.values():
-        for frame in FRAMES:
-            typed = frame.replace("{}", token.content)
-            found = tokenizer.encode_content(typed)
-            assert not set(added) & set(found)
-            assert made.decode(list(found), skip_special_tokens=False) == typed
-
-
-MIXTURE = [*SPECIALS, *PLAIN_ADDED, "a", " ", "\n", "é", "\ud800", "<|", "ass"]
-
-
-@pytest.mark.promise
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(MIXTURE), max_size=8).map("".join))
-def test_no_mixture_of_anything_gives_a_control_id(typed: str) -> None:
-    found = TYPIST.encode_content(typed)
-    assert not set(TYPIST.backend.get_added_tokens_decoder()) & set(found)
-    assert TYPIST.backend.decode(list(found), skip_special_tokens=False) == typed.replace("\ud800", 3 * "\ufffd")  # one for each byte
-
-
-TYPIST = Tokenizer(backend(ignore_merges=True), {})
-
-
-@pytest.mark.promise
-@pytest.mark.parametrize("kind", ["byte_level", "byte_level_with_bos", "byte_fallback", "metaspace", "word_piece", "words"])
-def test_other_kinds_of_tokenizers_give_no_control_ids_either(kind: str, make_folder: Callable[..., Path]) -> None:
-    unknown = {"byte_fallback": "<unk>", "metaspace": "<unk>", "word_piece": "[UNK]", "words": "[UNK]"}.get(kind)
-    tokenizer = Tokenizer.from_folder(make_folder(kind, **({"unk_token": unknown} if unknown else {})))
-    added = {i for i, token in tokenizer.backend.get_added_tokens_decoder().items() if token.content != unknown}
-    for token in tokenizer.backend.get_added_tokens_decoder().values():
-        for frame in FRAMES:
-            assert not added & set(tokenizer.encode_content(frame.replace("{}", token.content)))
-
-
-def test_a_sign_that_is_itself_a_special_token_cannot_be_typed() -> None:
-    made = backend()
-    made.add_special_tokens([AddedToken("q", special=True)])
-    with pytest.raises(InvalidRequest, match="can only write 'q' as a control token"):
-        Tokenizer(made, {}).encode_content("a quiet one")
-
-
-def test_a_line_break_that_is_an_added_token_can_be_typed() -> None:
-    made = backend()
-    made.add_tokens([AddedToken("Ċ", special=False), AddedToken("!", special=False)])
-    assert made.decode(list(Tokenizer(made, {}).encode_content("hey!\n"))) == "hey!\n"
-
-
-def test_a_checkpoint_that_splits_special_tokens_still_gets_its_templates_own(tokenizer: Tokenizer) -> None:
-    made = backend()
-    made.encode_special_tokens = True
-    split = Tokenizer(made, {})
-    assert split.encode_literal("<|im_start|>assistant\n") == tokenizer.encode_literal("<|im_start|>assistant\n")
-    assert len(split.encode("<|im_start|>")) > 1
 
 
 # ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -522,9 +435,9 @@ def test_a_generation_prompt_may_open_a_thought() -> None:
 # ── which template ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_model_without_a_template_says_so_and_what_to_do() -> None:
+def test_a_model_without_a_template_says_so_and_what_to_do(make_chat_backend: Callable[..., Backend]) -> None:
     with pytest.raises(InvalidRequest, match="no chat template") as caught:
-        ChatFormat.of(Tokenizer(backend(), {}))
+        ChatFormat.of(Tokenizer(make_chat_backend(), {}))
     assert "--raw" in caught.value.hint and "--chat-template" in caught.value.hint
 
 
