@@ -25,7 +25,7 @@ def read_prompt(text: str | None, file: Path | None, *, exact: bool = False) -> 
         content = read_file(file)
         parts.append(content if exact else _trimmed(content))
     if text is not None:
-        parts.append(text)
+        parts.append(_argument(text))
     if not parts:
         raise InvalidRequest("there is no prompt", 'falcon generate "Once upon a time", or -f FILE, or pipe a text in')
     return "\n\n".join(parts)
@@ -59,6 +59,13 @@ def _carries_data() -> bool:
     except (OSError, ValueError):
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+
+def _argument(text: str) -> str:
+    """Text of the command line. Bytes that the locale has no characters for arrive as surrogates: they are read as UTF-8."""
+    if any("\udc80" <= character <= "\udcff" for character in text):
+        return _decode(os.fsencode(text), "the prompt")
+    return text
 
 
 def _trimmed(text: str) -> str:
