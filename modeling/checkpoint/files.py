@@ -99,7 +99,9 @@ def _check(folder: Path) -> None:
         hint = f"did you mean {inner[0]}?" if inner else "name the folder of a Hugging Face checkpoint"
         raise ModelNotFound(f"{folder} has no {CONFIG}", hint)
     weight_files(folder)
-    for path in sorted(folder.glob("*.json")):  # a repository cloned without git-LFS has pointers for tokenizers, too
+    # A repository cloned without git-LFS has pointers for tokenizers, too. Nothing that will be read may be a pipe (reading it
+    # would never end) or a link to a file of somebody else (its text would become part of the prompt).
+    for path in sorted((*folder.glob("*.json"), *folder.glob("*.jinja"))):
         if not path.is_file():
             raise BadModelFile(f"{path} is not a regular file", "download the model again")
         with inside(folder, path.name).open("rb") as file:

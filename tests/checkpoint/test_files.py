@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -109,11 +110,21 @@ def test_a_clone_without_git_lfs_is_recognised(model: Path) -> None:
     assert "git lfs pull" in caught.value.hint
 
 
-def test_a_json_file_that_leads_out_of_the_folder_is_refused(model: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret.json").write_text("{}")
-    (model / "tokenizer.json").unlink()
-    (model / "tokenizer.json").symlink_to(tmp_path / "secret.json")
-    with pytest.raises(BadModelFile, match="outside"):
+@pytest.mark.parametrize("name", ["tokenizer.json", "chat_template.jinja"])
+def test_a_text_that_leads_out_of_the_folder_is_refused(name: str, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("{}")
+    (model / name).unlink(missing_ok=True)
+    (model / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(BadModelFile, match=f"{re.escape(name)} is a link to .*secret, outside the model's folder"):
+        find(ModelSpec(str(model)))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+@pytest.mark.parametrize("name", ["tokenizer.json", "chat_template.jinja"])
+def test_a_pipe_among_the_texts_is_refused_and_not_waited_for(name: str, model: Path) -> None:
+    (model / name).unlink(missing_ok=True)
+    os.mkfifo(model / name)
+    with pytest.raises(BadModelFile, match=f"{re.escape(name)} is not a regular file"):
         find(ModelSpec(str(model)))
 
 
