@@ -13,7 +13,7 @@ _falcon() {
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
         =) continue ;;
-        --color|--device|--device-map|--dtype|--file|--frequency-penalty|--kernels|--log-file|--max-memory|--max-new-tokens|--max-tokens|--min-p|--model|--model-name-or-path|--n-predict|--prefill-chunk|--presence-penalty|--prompt|--repeat-last-n|--repeat-penalty|--repetition-penalty|--revision|--seed|--stop|--temp|--temperature|--top-k|--top-p|--torch-dtype|--typical-p|-f|-m|-n|-p|-s)
+        --chat-template|--color|--device|--device-map|--dtype|--file|--frequency-penalty|--kernels|--log-file|--max-memory|--max-new-tokens|--max-tokens|--min-p|--model|--model-name-or-path|--n-predict|--output|--prefill-chunk|--prefill-response|--presence-penalty|--prompt|--repeat-last-n|--repeat-penalty|--repetition-penalty|--revision|--seed|--stop|--system|--system-file|--temp|--temperature|--tools|--top-k|--top-p|--torch-dtype|--typical-p|-f|-m|-n|-o|-p|-s)
             ((index++))
             [[ ${COMP_WORDS[index]} == "=" ]] && ((index++))
             ;;
@@ -21,39 +21,43 @@ _falcon() {
         -*) ;;
         *)
             case "$path ${COMP_WORDS[index]}" in
-            "falcon completions"|"falcon config"|"falcon config path"|"falcon config show"|"falcon generate"|"falcon help") path="$path ${COMP_WORDS[index]}" ;;
+            "falcon chat"|"falcon completions"|"falcon config"|"falcon config path"|"falcon config show"|"falcon generate"|"falcon help") path="$path ${COMP_WORDS[index]}" ;;
             *) ((position++)) ;;
             esac
             ;;
         esac
     done
     case "$path $before" in
-    "falcon generate --prompt"|"falcon generate -p"|"falcon generate --revision"|"falcon generate --max-memory"|"falcon generate --prefill-chunk"|"falcon generate --max-tokens"|"falcon generate --max-new-tokens"|"falcon generate --n-predict"|"falcon generate -n"|"falcon generate --temperature"|"falcon generate --temp"|"falcon generate --top-k"|"falcon generate --top-p"|"falcon generate --min-p"|"falcon generate --typical-p"|"falcon generate --repeat-penalty"|"falcon generate --repetition-penalty"|"falcon generate --repeat-last-n"|"falcon generate --presence-penalty"|"falcon generate --frequency-penalty"|"falcon generate --seed"|"falcon generate -s"|"falcon generate --stop") kind=text ;;
-    "falcon generate --file"|"falcon generate -f"|"falcon generate --log-file") kind=file ;;
-    "falcon generate --model"|"falcon generate --model-name-or-path"|"falcon generate -m") kind=model words="demo demo-h1" ;;
-    "falcon generate --dtype"|"falcon generate --torch-dtype") kind=words words="auto bfloat16 float16 float32" ;;
-    "falcon generate --device") kind=words words="auto cuda cpu mps" ;;
-    "falcon generate --device-map") kind=words words="auto" ;;
-    "falcon generate --kernels") kind=words words="auto triton torch mamba-ssm" ;;
-    "falcon generate --color") kind=words words="auto always never" ;;
+    "falcon chat --system"|"falcon chat --revision"|"falcon chat --max-memory"|"falcon chat --prefill-chunk"|"falcon chat --max-tokens"|"falcon chat --max-new-tokens"|"falcon chat --n-predict"|"falcon chat -n"|"falcon chat --temperature"|"falcon chat --temp"|"falcon chat --top-k"|"falcon chat --top-p"|"falcon chat --min-p"|"falcon chat --typical-p"|"falcon chat --repeat-penalty"|"falcon chat --repetition-penalty"|"falcon chat --repeat-last-n"|"falcon chat --presence-penalty"|"falcon chat --frequency-penalty"|"falcon chat --seed"|"falcon chat -s"|"falcon chat --stop"|"falcon generate --prompt"|"falcon generate -p"|"falcon generate --prefill-response"|"falcon generate --system"|"falcon generate --revision"|"falcon generate --max-memory"|"falcon generate --prefill-chunk"|"falcon generate --max-tokens"|"falcon generate --max-new-tokens"|"falcon generate --n-predict"|"falcon generate -n"|"falcon generate --temperature"|"falcon generate --temp"|"falcon generate --top-k"|"falcon generate --top-p"|"falcon generate --min-p"|"falcon generate --typical-p"|"falcon generate --repeat-penalty"|"falcon generate --repetition-penalty"|"falcon generate --repeat-last-n"|"falcon generate --presence-penalty"|"falcon generate --frequency-penalty"|"falcon generate --seed"|"falcon generate -s"|"falcon generate --stop") kind=text ;;
+    "falcon chat --system-file"|"falcon chat --log-file"|"falcon generate --file"|"falcon generate -f"|"falcon generate --system-file"|"falcon generate --tools"|"falcon generate --output"|"falcon generate -o"|"falcon generate --log-file") kind=file ;;
+    "falcon chat --chat-template") kind=words words="FILE TEXT" ;;
+    "falcon chat --model"|"falcon chat --model-name-or-path"|"falcon chat -m"|"falcon generate --model"|"falcon generate --model-name-or-path"|"falcon generate -m") kind=model words="demo demo-h1" ;;
+    "falcon chat --dtype"|"falcon chat --torch-dtype"|"falcon generate --dtype"|"falcon generate --torch-dtype") kind=words words="auto bfloat16 float16 float32" ;;
+    "falcon chat --device"|"falcon generate --device") kind=words words="auto cuda cpu mps" ;;
+    "falcon chat --device-map"|"falcon generate --device-map") kind=words words="auto" ;;
+    "falcon chat --kernels"|"falcon generate --kernels") kind=words words="auto triton torch mamba-ssm" ;;
+    "falcon chat --color"|"falcon generate --color") kind=words words="auto always never" ;;
+    "falcon generate --chat-template") kind=words words="FILE STR" ;;
     *)
         if [[ $word == -* && -z $taken ]]; then
             case "$path" in
             "falcon") words="--version --help" more="-V -h" ;;
+            "falcon chat") words="--system --system-file --chat-template --stdin-turns --model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --max-tokens --temperature --greedy --top-k --top-p --min-p --typical-p --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty --seed --stop --ignore-eos --json --stats --quiet --no-progress --color --log-file --debug --help" more="--model-name-or-path -m --torch-dtype --max-new-tokens --n-predict -n --temp --repetition-penalty -s -q -h" ;;
             "falcon completions") words="--help" more="-h" ;;
             "falcon config") words="--help" more="-h" ;;
             "falcon config path") words="--help" more="-h" ;;
             "falcon config show") words="--json --help" more="-h" ;;
-            "falcon generate") words="--prompt --file --raw --return-ids --model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --max-tokens --temperature --greedy --top-k --top-p --min-p --typical-p --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty --seed --stop --ignore-eos --json --stats --quiet --no-progress --color --log-file --debug --help" more="-p -f --model-name-or-path -m --torch-dtype --max-new-tokens --n-predict -n --temp --repetition-penalty -s -q -h" ;;
+            "falcon generate") words="--prompt --file --chat --raw --prefill-response --system --system-file --chat-template --tools --show-prompt --hide-thinking --echo --stream --jsonl --return-ids --output --extract --model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --max-tokens --temperature --greedy --top-k --top-p --min-p --typical-p --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty --seed --stop --ignore-eos --json --stats --quiet --no-progress --color --log-file --debug --help" more="-p -f --no-stream -o -x --model-name-or-path -m --torch-dtype --max-new-tokens --n-predict -n --temp --repetition-penalty -s -q -h" ;;
             "falcon help") words="--help" more="-h" ;;
             esac
         else
             case "$path $position" in
-            "falcon 0") words="completions config generate help" ;;
+            "falcon 0") words="chat completions config generate help" ;;
+            "falcon chat 0") kind=model words="demo demo-h1" ;;
             "falcon completions 0") kind=words words="bash zsh fish powershell" ;;
             "falcon config 0") words="path show" ;;
             "falcon generate 0") kind=text ;;
-            "falcon help 0") kind=words words="completions config environment exit-codes generate help models sampling sessions" ;;
+            "falcon help 0") kind=words words="chat completions config environment exit-codes generate help models sampling sessions" ;;
             *) kind=text ;;
             esac
         fi

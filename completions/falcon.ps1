@@ -3,9 +3,10 @@
 Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
-    $valued = @('--color', '--device', '--device-map', '--dtype', '--file', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-predict', '--prefill-chunk', '--presence-penalty', '--prompt', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--revision', '--seed', '--stop', '--temp', '--temperature', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-f', '-m', '-n', '-p', '-s')
+    $valued = @('--chat-template', '--color', '--device', '--device-map', '--dtype', '--file', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-predict', '--output', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--revision', '--seed', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-f', '-m', '-n', '-o', '-p', '-s')
     $commands = @{
         'falcon' = [ordered]@{
+            'chat' = 'Talk with a model'
             'completions' = 'Print the completion script for bash, zsh, fish or powershell'
             'config' = 'Show what is settled, and where'
             'generate' = 'Complete a prompt'
@@ -20,6 +21,54 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon' = [ordered]@{
             '--version' = 'Show the version and exit'
             '-V' = 'Show the version and exit'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon chat' = [ordered]@{
+            '--system' = 'The system prompt'
+            '--system-file' = 'Read the system prompt from a file'
+            '--chat-template' = 'A chat template (jinja) in place of the model''s own'
+            '--stdin-turns' = 'Take one turn from each line of standard input'
+            '--model' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
+            '-m' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--torch-dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--device' = 'Where to run'
+            '--device-map' = 'Spread a large model over devices, host memory and disk'
+            '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+            '--kernels' = 'Which implementation of the fast operations to use'
+            '--prefill-chunk' = 'Prompt tokens read at once'
+            '--max-tokens' = 'Longest answer in tokens; -1: until the model ends'
+            '--max-new-tokens' = 'Longest answer in tokens; -1: until the model ends'
+            '--n-predict' = 'Longest answer in tokens; -1: until the model ends'
+            '-n' = 'Longest answer in tokens; -1: until the model ends'
+            '--temperature' = '0 takes the most likely token; more is freer'
+            '--temp' = '0 takes the most likely token; more is freer'
+            '--greedy' = 'The same as --temperature 0'
+            '--top-k' = 'Keep the K most likely tokens (0: all)'
+            '--top-p' = 'Keep the most likely tokens that sum to P (1: all)'
+            '--min-p' = 'Keep tokens at least P times as likely as the best (0: all)'
+            '--typical-p' = 'Keep the most typical tokens that sum to P (1: all)'
+            '--repeat-penalty' = 'Make repeated tokens less likely (1: off)'
+            '--repetition-penalty' = 'Make repeated tokens less likely (1: off)'
+            '--repeat-last-n' = 'How many tokens back the penalties look (-1: everything)'
+            '--presence-penalty' = 'Subtracted once from tokens that have occurred (0: off)'
+            '--frequency-penalty' = 'Subtracted for each time a token has occurred (0: off)'
+            '--seed' = 'Makes a sampled answer repeatable; random if not given'
+            '-s' = 'Makes a sampled answer repeatable; random if not given'
+            '--stop' = 'End the answer before this text; may be repeated'
+            '--ignore-eos' = 'Go on when the model wants to end'
+            '--json' = 'Write one JSON document instead of the text'
+            '--stats' = 'Show counts and speeds on stderr at the end'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
@@ -45,8 +94,24 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-p' = 'The same as PROMPT'
             '--file' = 'Read the prompt from a file'
             '-f' = 'Read the prompt from a file'
-            '--raw' = 'Feed the text exactly as it is, last newline included'
-            '--return-ids' = 'Add prompt_ids and completion_ids to --json'
+            '--chat' = 'Use the chat template, or fail if the model has none'
+            '--raw' = 'No template; feed the text exactly as it is, last newline included'
+            '--prefill-response' = 'Let the answer begin with this text, and continue it'
+            '--system' = 'The system prompt'
+            '--system-file' = 'Read the system prompt from a file'
+            '--chat-template' = 'A chat template (jinja) in place of the model''s own'
+            '--tools' = 'Tools for the template: a JSON list'
+            '--show-prompt' = 'Show on stderr what the model is given, special tokens included'
+            '--hide-thinking' = 'Leave out what a model writes between <think> and </think>'
+            '--echo' = 'Write the prompt before the answer'
+            '--stream' = 'Write the text as it is made, or at the end'
+            '--no-stream' = 'Write the text as it is made, or at the end'
+            '--jsonl' = 'Write one JSON object a line: start, text …, end'
+            '--return-ids' = 'Add prompt_ids and completion_ids to the JSON'
+            '--output' = 'Write to a file; it appears whole, or stays as it was'
+            '-o' = 'Write to a file; it appears whole, or stays as it was'
+            '--extract' = 'Write the first fenced block of the answer only'
+            '-x' = 'Write the first fenced block of the answer only'
             '--model' = 'Hugging Face id, local folder, demo or demo-h1'
             '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
             '-m' = 'Hugging Face id, local folder, demo or demo-h1'
@@ -96,6 +161,17 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         }
     }
     $values = @{
+        'falcon chat --chat-template' = @('FILE', 'TEXT')
+        'falcon chat --model' = @('demo', 'demo-h1')
+        'falcon chat --model-name-or-path' = @('demo', 'demo-h1')
+        'falcon chat -m' = @('demo', 'demo-h1')
+        'falcon chat --dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon chat --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon chat --device' = @('auto', 'cuda', 'cpu', 'mps')
+        'falcon chat --device-map' = @('auto')
+        'falcon chat --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon chat --color' = @('auto', 'always', 'never')
+        'falcon generate --chat-template' = @('FILE', 'STR')
         'falcon generate --model' = @('demo', 'demo-h1')
         'falcon generate --model-name-or-path' = @('demo', 'demo-h1')
         'falcon generate -m' = @('demo', 'demo-h1')
@@ -107,8 +183,9 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon generate --color' = @('auto', 'always', 'never')
     }
     $arguments = @{
+        'falcon chat 0' = @('demo', 'demo-h1')
         'falcon completions 0' = @('bash', 'zsh', 'fish', 'powershell')
-        'falcon help 0' = @('completions', 'config', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
+        'falcon help 0' = @('chat', 'completions', 'config', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
     }
 
     $path = 'falcon'

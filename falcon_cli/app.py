@@ -116,6 +116,6 @@ def _usage(error: Exception) -> int:
     path = context.command_path if context is not None else "falcon"
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     if unknown := getattr(error, "option_name", None) if getattr(error, "possibilities", None) else None:
-        message = f"no such option {unknown}.{nearest(unknown, getattr(error, 'possibilities', ()))}"
+        message = f"no such option {unknown}{nearest(unknown, getattr(error, 'possibilities', ()))}"
     console.error(message[:1].lower() + message[1:].rstrip("."), f"{path} --help")
     return ExitCode.USAGE

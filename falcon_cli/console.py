@@ -62,7 +62,7 @@ def prepare_libraries(debug: bool = False) -> None:
         warnings.simplefilter("ignore")
 
 
-def write(text: str) -> None:
+def write(text: str, style: Style | None = None) -> None:
     """Write a part of the answer at once. On a terminal control characters are shown, not obeyed; a pipe gets the text itself.
 
     Raises `PipeClosed` if nobody reads any more, `WriteFailed` if the text cannot be written.
@@ -71,7 +71,8 @@ def write(text: str) -> None:
     if out is None:
         raise WriteFailed("standard output is closed", "start falcon with an open standard output, or redirect it to a file")
     try:
-        out.write(visible(text) if out.isatty() else text)
+        shown = visible(text) if out.isatty() else text
+        out.write(shown if style is None else styled(shown, style, out))
         out.flush()
     except OSError as error:
         raise _abandoned(error) from None

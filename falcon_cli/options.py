@@ -245,6 +245,35 @@ class ChatSamplingOptions(SamplingOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateOptions(Group):
+    """What the chat template is given beside the messages, and which template it is."""
+
+    # whoever asks for --raw does not want what is settled for conversations
+    yields: ClassVar[Mapping[str, tuple[str, ...]]] = {"system": ("system_file", "raw"), "chat_template": ("raw",)}
+
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="The system prompt.")] = None
+    system_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read the system prompt from a file."), ANEW
+    ] = None
+    chat_template: Annotated[
+        str | None, typer.Option(metavar="FILE|STR", help="A chat template (jinja) in place of the model's own.")
+    ] = None
+    tools: Annotated[Path | None, typer.Option(metavar="FILE", help="Tools for the template: a JSON list."), ANEW] = None
+    show_prompt: Annotated[
+        bool, typer.Option("--show-prompt", help="Show on stderr what the model is given, special tokens included."), ANEW
+    ] = False
+    hide_thinking: Annotated[
+        bool, typer.Option("--hide-thinking", help="Leave out what a model writes between <think> and </think>.")
+    ] = False
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The options that make sense with a template only, as they are written."""
+        names = ("system", "system_file", "chat_template", "tools")
+        return tuple("--" + name.replace("_", "-") for name in names if getattr(self, name) is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions(Group):
     """What is told besides the answer, and how it looks."""
 
@@ -266,7 +295,7 @@ class OutputOptions(Group):
             log.start(self.log_file, everything=self.debug)
 
 
-GROUPS: tuple[type[Group], ...] = (ModelOptions, SamplingOptions, OutputOptions)
+GROUPS: tuple[type[Group], ...] = (ModelOptions, SamplingOptions, TemplateOptions, OutputOptions)
 
 
 def settings(groups: Iterable[type[Group]] = GROUPS) -> dict[str, Setting]:

@@ -21,6 +21,7 @@ class Completion:
     finished: Finished
     load_seconds: float
     total_seconds: float
+    thinking: str | None = None  # what --hide-thinking left out of `text`
 
 
 def document(completion: Completion, *, with_ids: bool = False) -> dict[str, Any]:
@@ -58,6 +59,8 @@ def document(completion: Completion, *, with_ids: bool = False) -> dict[str, Any
             "peak_bytes": peak_bytes(info.device),
         },
     }
+    if completion.thinking is not None:
+        result["thinking"] = completion.thinking
     if with_ids:
         result |= {"prompt_ids": list(completion.prompt_ids), "completion_ids": list(finished.token_ids)}
     return result

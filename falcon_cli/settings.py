@@ -93,9 +93,9 @@ def truth(text: str) -> bool:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """" Did you mean 'WORD'?" for the most similar of `words`, "" if none is."""
+    """". Did you mean 'WORD'?" for the most similar of `words`, "" if none is."""
     found = get_close_matches(word, list(words), n=1)
-    return f" Did you mean '{found[0]}'?" if found else ""
+    return f". Did you mean '{found[0]}'?" if found else ""
 
 
 def _known_value(file: Path, key: str, value: Any, known: Mapping[str, Setting]) -> Any:
@@ -105,8 +105,8 @@ def _known_value(file: Path, key: str, value: Any, known: Mapping[str, Setting])
         raise InvalidRequest(f"{file}: settings are not grouped, but there is a table [{key}]", "write them without tables")
     spelling = key.replace("_", "-")
     alias = next((setting.key for setting in known.values() if spelling in (setting.key, *setting.aliases)), None)
-    suggestion = f" Did you mean '{alias}'?" if alias else nearest(spelling, known)
-    raise InvalidRequest(f"{file}: there is no setting '{key}'.{suggestion}", _LISTING)
+    suggestion = f". Did you mean '{alias}'?" if alias else nearest(spelling, known)
+    raise InvalidRequest(f"{file}: there is no setting '{key}'{suggestion}", _LISTING)
 
 
 def _checked(setting: Setting, convert: Callable[[Any, Any], Any], value: Any, place: str) -> Any:
@@ -165,7 +165,7 @@ def _choice(kind: Any, value: Any) -> Any:
     if value in get_args(kind):
         return value
     suggestion = nearest(value, get_args(kind)) if isinstance(value, str) else ""
-    raise ValueError(f"must be one of {', '.join(get_args(kind))}, not {_shown(value)}.{suggestion}".removesuffix("."))
+    raise ValueError(f"must be one of {', '.join(get_args(kind))}, not {_shown(value)}{suggestion}")
 
 
 def _shown(value: Any) -> str:

@@ -28,5 +28,5 @@ def help(
         command = context.parent.command.commands[topic]  # type: ignore[attr-defined]
         console.write(command.get_help(type(context)(command, info_name=topic, parent=context.parent)) + "\n")
     else:
-        raise InvalidRequest(f"there is no topic '{topic}'.{nearest(topic, [*TOPICS, *SUMMARIES])}", "falcon help lists them")
+        raise InvalidRequest(f"there is no topic '{topic}'{nearest(topic, [*TOPICS, *SUMMARIES])}", "falcon help lists them")
     return ExitCode.OK

@@ -1,7 +1,7 @@
 """A model that needs no torch: `modeling.api` in a few lines, for tests of the face.
 
 It repeats the prompt in capitals, one character per token, then ends. Some prompts make it misbehave:
-"slow …" waits before each token, "forever …" never ends, "load:NAME …" fails to open with the error of that name,
+"slow …" waits before each token, "forever …" never ends ("forever told …" says on stderr when it is under way), "load:NAME …" fails to open with the error of that name,
 "fail:NAME …" fails while it answers, "raise:NAME …" is a fault in the program itself.
 As a program, `python fake_model.py ARGUMENTS` is `falcon ARGUMENTS` with this model.
 """
@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import modeling
 from modeling import errors
@@ -69,6 +69,8 @@ class Engine:
                 reason, stop = "length", None
                 break
             done.append(ord(sign))
+            if prompt.startswith("forever told") and len(done) == 20:
+                print("answering", file=sys.stderr, flush=True)
             yield 7, Token(ord(sign), sign)
         ids = (*done, STOP_ID) if reason == "stop" else tuple(done)
         stats = Stats(len(prompt), 0, len(prompt), len(ids), 0.5, 0.25, 0.5)
@@ -80,8 +82,24 @@ class Engine:
             yield from text
 
 
+class Tokenizer:
+    """A character is its code point; so is a special token."""
+
+    named_tokens: ClassVar[dict[str, str]] = {}
+
+    @property
+    def chat_template(self) -> str | None:
+        return TEMPLATE
+
+    def encode_literal(self, text: str) -> tuple[int, ...]:
+        return tuple(map(ord, text))
+
+    encode_content = encode_literal
+
+
 class OpenModel:
     def __init__(self, spec: ModelSpec) -> None:
+        self.tokenizer = Tokenizer()
         self.spec = spec
         self.info = ModelInfo(spec.name, "fake", None, "float32", "cpu", "torch", None, 10, 4096, 1024, None, NOTICES)
         self.defaults = DEFAULTS
@@ -91,6 +109,7 @@ class OpenModel:
         return tuple(map(ord, text))
 
 
+TEMPLATE: str | None = None
 NOTICES: tuple[str, ...] = ()
 DEFAULTS = SamplingParams(temperature=0.0, top_k=50)
 OPENED: list[OpenModel] = []

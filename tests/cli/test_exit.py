@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,14 +100,14 @@ def test_ctrl_c_keeps_what_there_is(start: Start) -> None:
 
 
 def test_ctrl_c_leaves_valid_json(start: Start) -> None:
-    process = start("generate", "forever ab", "--json", "--return-ids")
-    time.sleep(0.6)
+    process = start("generate", "forever told ab", "--json", "--return-ids")
+    read_until(process.stderr, b"answering\n")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
     assert (process.returncode, err) == (130, b"")
     result = json.loads(out)
     assert result["finish_reason"] == "interrupt"
-    assert result["text"].startswith("FOREVER AB")
+    assert result["text"].startswith("FOREVER TOLD AB")
     assert [chr(i) for i in result["completion_ids"]] == list(result["text"])
 
 

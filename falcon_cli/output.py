@@ -1,0 +1,92 @@
+"""Where an answer goes: to stdout, or to a file that is either whole or as it was before."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from falcon_cli import console
+from falcon_cli.color import Style
+from modeling.errors import WriteFailed
+
+STDOUT = Path("-")
+
+
+class Writer(Protocol):
+    """Writes text at once, in a style where there are colours. Raises `WriteFailed`, to stdout also `PipeClosed`."""
+
+    def __call__(self, text: str, style: Style | None = None) -> None: ...
+
+
+@contextmanager
+def destination(path: Path | None) -> Iterator[Writer]:
+    """A function that writes to the file, or to stdout for None and "-".
+
+    The file appears under its name when the block ends, complete and on the disk. If the block ends with an exception, or the
+    disk is full, what was there before is untouched. A pipe or a device is written directly.
+
+    Raises `WriteFailed`: at once if no file can be made there, in the function and at the end if it cannot be written.
+    """
+    if path is None or path == STDOUT:
+        yield console.write
+        return
+    path = path.expanduser()
+    with _told(path):
+        special = path.exists() and not path.is_file()
+        target = path if special else Path(os.path.realpath(path))  # a link stays a link
+        part = target if special else target.with_name(f".falcon-{secrets.token_hex(8)}.part")
+        file = part.open("wb" if special else "xb")
+    try:
+        with file:
+            if not special:
+                _keep_mode(target, part)
+            yield _writer(file, path)
+            if not special:
+                with _told(path):
+                    os.fsync(file.fileno())
+        if not special:
+            with _told(path):
+                part.replace(target)
+                _sync_folder(target.parent)
+    finally:
+        if not special:
+            part.unlink(missing_ok=True)
+
+
+def _writer(file: BinaryIO, path: Path) -> Writer:
+    def write(text: str, style: Style | None = None) -> None:
+        with _told(path):
+            file.write(text.encode("utf-8", "replace"))
+            file.flush()
+
+    return write
+
+
+def _keep_mode(target: Path, part: Path) -> None:
+    """The new file may be read by whoever could read the old one."""
+    with suppress(OSError):
+        part.chmod(stat.S_IMODE(target.stat().st_mode))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name last through a power cut, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"{path} cannot be written: {error.strerror}"
+        raise WriteFailed(what, "choose another file or make room; what was there before is untouched") from None
