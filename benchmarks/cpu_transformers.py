@@ -2,8 +2,8 @@
 
     python benchmarks/cpu_transformers.py CHECKPOINT [--pairs 7] [--prompt 512] [--generate 64] [--dtype bfloat16]
 
-Prints each pair, the median ratio (transformers' time over ours) and whether both chose the same greedy tokens. An absolute time
-on a shared machine means little; the ratio of neighbouring runs does.
+Prints each pair, the median ratio (transformers' time over ours) and whether both chose the same greedy tokens. An absolute
+time on a shared machine means little; the ratio of neighbouring runs does.
 """
 
 from __future__ import annotations
