@@ -5,10 +5,17 @@
     signals      Ctrl-C and SIGTERM
     commands/    one file per command, imported when it is called
     options      every shared option, declared once
+    settings     FALCON_* variables and config.toml, each value with its origin; `places` says where files are
+    topics       the texts of `falcon help`
+    completion/  the scripts for Tab, generated from the commands and options
     prompt       where a prompt comes from: argument, file, standard input
-    console      what goes to stdout and stderr, and how; progress
-    terminal     foreign text made harmless for a terminal
+    wording      how it is put to the model: by the chat template, or as it stands
+    opening      the model that the options name, opened
+    forms        how an answer is written: text, a fenced block, JSON; `thinking` tells thoughts apart, `fence` finds blocks
+    output       where it goes: stdout, or a file that is whole or untouched
     report       one finished completion as JSON or as statistics
+    console      what goes to stdout and stderr, and how; progress; `color` and `log`
+    terminal     foreign text made harmless for a terminal
     demo/        the embedded checkpoints
 
 Nothing heavy is imported here or at the top of any module below: `falcon --help` must not wait for torch.

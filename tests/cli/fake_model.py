@@ -1,8 +1,9 @@
 """A model that needs no torch: `modeling.api` in a few lines, for tests of the face.
 
 It repeats the prompt in capitals, one character per token, then ends. Some prompts make it misbehave:
-"slow …" waits before each token, "forever …" never ends ("forever told …" says on stderr when it is under way), "load:NAME …" fails to open with the error of that name,
-"fail:NAME …" fails while it answers, "raise:NAME …" is a fault in the program itself.
+"slow …" waits before each token, "forever …" never ends, "forever told …" also says on stderr when it is under way,
+"fail:NAME …" fails with the error of that name while it answers, "raise:NAME …" is a fault in the program itself. The model
+"error:NAME" fails to open.
 As a program, `python fake_model.py ARGUMENTS` is `falcon ARGUMENTS` with this model.
 """
 
