@@ -92,7 +92,7 @@ class ModelOptions(Group):
     @property
     def chosen(self) -> str:
         """The name the user gave, or the embedded demo."""
-        return self.given or "demo"
+        return "demo" if self.given is None else self.given  # an empty name is a mistake, not a wish for the demo
 
     def spec(self) -> ModelSpec:
         """Raises `InvalidRequest` for a --max-memory that cannot be read."""
@@ -200,8 +200,11 @@ class SamplingOptions(Group):
         elif name != "max_tokens":
             SamplingParams(**{name: value})
 
-    def over(self, defaults: SamplingParams) -> SamplingParams:
+    def over(self, defaults: SamplingParams, room: int | None = None) -> SamplingParams:
         """These options over the checkpoint's `defaults`. Asking for any filter turns sampling on where the default is greedy.
+
+        `room` is how many tokens the model has positions for behind the prompt (None: any number). The default length is a
+        custom, not a demand: it yields to less room, where another number would be refused.
 
         Raises `InvalidRequest` for a value out of range or for --greedy together with a temperature.
         """
@@ -217,13 +220,18 @@ class SamplingOptions(Group):
         params = replace(
             defaults,
             **given,
-            max_tokens=None if self.max_tokens == -1 else self.max_tokens,
+            max_tokens=None if self.max_tokens == -1 else self._length(room),
             stop=tuple(self.stop or ()),
             ignore_eos=self.ignore_eos,
         )
         if self.seed is not None:
             return replace(params, seed=self.seed)
         return replace(params, seed=secrets.randbelow(2**31) if params.temperature > 0 else 0)
+
+    def _length(self, room: int | None) -> int:
+        if room is None or room < 1 or self.max_tokens != DEFAULT_MAX_TOKENS:
+            return self.max_tokens
+        return min(self.max_tokens, room)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,9 @@ def generate(
             opened = open_model(model, output, progress)
             loaded = time.perf_counter()
             prompted = wording.prompt(opened, text)
-            request = Request(prompted.ids, sampling.over(opened.defaults))
+            positions = opened.info.max_positions
+            room = None if positions is None else positions - len(prompted.ids)
+            request = Request(prompted.ids, sampling.over(opened.defaults, room))
             progress.close()
             if template.show_prompt:
                 console.note(prompted.text)
