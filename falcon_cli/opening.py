@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from falcon_cli import console, signals
+from falcon_cli import console, log, signals
 from falcon_cli.options import ModelOptions, OutputOptions
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def open_model(model: ModelOptions, output: OutputOptions, progress: console.Pro
 
     signals.check()
     opened = api.open_model(spec, progress=progress)
+    info = opened.info
+    log.write(f"opened {info.name} ({info.family}, {info.revision or 'local'}): {info.dtype}, {info.device}, {info.kernels}")
     if not output.quiet:
         for notice in opened.info.notices:
             console.notice(notice)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from falcon_cli import console, signals
+from falcon_cli import console, log, signals
 from falcon_cli.exit import ExitCode
 from falcon_cli.forms import Block, Document, Lines, Text
 from falcon_cli.opening import open_model
@@ -132,6 +132,8 @@ def generate(
             total_seconds=time.perf_counter() - started,
         )
         completion = form.end(completion)
+    stats = finished.stats
+    log.write(f"finished ({finished.reason}): {stats.prompt_tokens} tokens in, {stats.completion_tokens} tokens out")
     if output.stats:
         console.note(statistics(completion))
     return ExitCode.INTERRUPTED if finished.reason == "interrupt" else ExitCode.OK

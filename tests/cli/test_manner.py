@@ -71,6 +71,8 @@ def test_the_log_has_what_was_said_and_no_word_of_prompt_or_answer(falcon: Falco
     text = log.read_text()
     assert text.startswith("before\n")
     assert "finish reason:        stop" in text
+    assert "opened fake (fake, local): float32, cpu, torch\n" in text
+    assert "finished (stop): 6 tokens in, 7 tokens out\n" in text
     assert text.count("error: it failed") == text.count("hint: try again") == 1
     assert "secret" not in text.lower()
 
