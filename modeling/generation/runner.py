@@ -58,7 +58,7 @@ class Runner:
 
     `prefill_chunk` is the most tokens of a prompt fed at once: it bounds the memory of a prefill and the wait of the others.
     `context` is the room for tokens in each slot of a model whose memory grows (default: as many as it has positions); a model
-    without a limit of positions needs none and ignores it.
+    without a limit of positions needs none and ignores it. Raises `MemoryExceeded` if the memory of the slots cannot be had.
     """
 
     def __init__(self, model: Model, slots: int, prefill_chunk: int, context: int | None = None) -> None:
@@ -71,7 +71,8 @@ class Runner:
         self.vocab_size = int(model.config.vocab_size)
         limit = model.max_positions
         self.max_positions = limit if limit is None or context is None else min(limit, context)
-        self.state: SlotState = model.make_state(slots, None if limit is None else self.max_positions)
+        with _memory_errors():
+            self.state: SlotState = model.make_state(slots, None if limit is None else self.max_positions)
 
     @torch.inference_mode()
     def prefill(self, ids: Sequence[int], slot: int) -> Tensor:
@@ -90,7 +91,17 @@ class Runner:
 def _memory_errors() -> Iterator[None]:
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        first_line, *_ = str(error).splitlines() or [""]
         raise MemoryExceeded(
-            f"the device ran out of memory: {error}", "feed smaller chunks, run fewer sequences at once or shorten the context"
+            f"the device ran out of memory: {first_line}",
+            "feed smaller chunks, run fewer sequences at once or shorten the context",
         ) from error
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """A GPU's allocator raises a class of its own; the allocators of the CPU and of MPS only say so."""
+    words = ("can't allocate memory", "not enough memory", "out of memory")  # Linux and macOS, Windows, MPS
+    return isinstance(error, torch.OutOfMemoryError) or any(saying in str(error) for saying in words)

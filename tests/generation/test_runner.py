@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from modeling.errors import MemoryExceeded
+from modeling.generation.runner import Runner
 
 
 @pytest.mark.parametrize(
@@ -39,15 +40,45 @@ def test_nothing_is_recorded_for_gradients(make_engine: Callable[..., Any]) -> N
     assert not engine.runner.decode([1]).requires_grad
 
 
+GPU = torch.OutOfMemoryError("tried to allocate 3 GiB\nand a page of advice")
+MPS = RuntimeError("MPS backend out of memory (tried to allocate 3 GiB)")
+
+
+def too_much() -> None:
+    """What the CPU's allocator really says to a request that no machine can serve."""
+    torch.empty(2**60, dtype=torch.uint8)
+
+
+def raiser(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("out_of_memory", [raiser(GPU), raiser(MPS), too_much], ids=["gpu", "mps", "cpu"])
 @pytest.mark.parametrize("work", ["prefill", "decode"])
-def test_a_device_out_of_memory_is_an_error_of_ours(make_engine: Callable[..., Any], work: str) -> None:
+def test_a_device_out_of_memory_is_an_error_of_ours(
+    make_engine: Callable[..., Any], work: str, out_of_memory: Callable[[], None]
+) -> None:
     engine, model = make_engine()
     engine.runner.prefill([1], 0)
-
-    def out_of_memory() -> None:
-        raise torch.OutOfMemoryError("tried to allocate 3 GiB")
-
     model.before_call = out_of_memory
-    with pytest.raises(MemoryExceeded, match="3 GiB") as caught:
+    with pytest.raises(MemoryExceeded, match="allocate") as caught:
         engine.runner.prefill([2], 0) if work == "prefill" else engine.runner.decode([2])
     assert caught.value.hint
+    assert "\n" not in str(caught.value)
+
+
+def test_slots_that_do_not_fit_are_an_error_of_ours(make_engine: Callable[..., Any]) -> None:
+    _, model = make_engine()
+    model.make_state = lambda slots, tokens: too_much()
+    with pytest.raises(MemoryExceeded):
+        Runner(model, slots=1, prefill_chunk=1)
+
+
+def test_a_fault_stays_a_fault(make_engine: Callable[..., Any]) -> None:
+    engine, model = make_engine()
+    model.before_call = raiser(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="mat1"):
+        engine.runner.prefill([1], 0)
