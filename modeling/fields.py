@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from math import inf
@@ -34,6 +35,11 @@ WITHOUT_EFFECT = frozenset(
     "time_step_init_scheme use_mambapy use_falcon_mambapy use_associative_scan num_logits_to_keep pretraining_tp "
     # read by no released version of the reference implementation
     "attn_layer_indices mamba_use_mlp mlp_expansion_factor expansion_factor attn_rotary_emb sliding_window".split()
+)
+
+# Names under which people leave a line of text: what it says cannot matter.
+NOTES = re.compile(
+    r"(^|_)(author|by|comment|commit|date|description|hash|id|info|license|name|notes?|path|revision|url|version)$"
 )
 
 
@@ -98,7 +104,8 @@ class Fields:
         for name, value in self.fields.items():
             known = name in self.seen or name in WITHOUT_EFFECT or name.startswith(("_", "unsloth"))
             empty = value is None or value is False or value in ("", [], {})
-            if not known and not empty and not isinstance(value, str):
+            note = isinstance(value, str) and NOTES.search(name) is not None
+            if not known and not empty and not note:
                 raise UnsupportedConfig(
                     f"config.json has a field that falcon does not know: {name[:100]} = {shown(value)}",
                     "it may change the mathematics; if it is only a note, remove it from config.json",
