@@ -7,7 +7,7 @@ Map, from the door down (each floor imports only the floors below it):
     models/                 falcon_mamba, falcon_h1: each reads like its paper
     layers/                 mamba1, mamba2, attention, mlp → linear, norm
     checkpoint/             files (find, download, validate), names, placement, load
-    text/                   tokenizer: ids ↔ text
+    text/                   tokenizer: ids ↔ text; chat: messages → template text and contents, kept apart
     kernels/                table of operations → reference (plain torch, the law) and its fast twins
     state                   what a model remembers: recurrent tensors and KV pages, by slot
     config, messages, errors    words of the standard library (fields, documents: how JSON files are read)
