@@ -170,6 +170,7 @@ def _shared(read: Fields) -> dict[str, Any]:
 
 def _falcon_mamba(read: Fields) -> FalconMambaConfig:
     hidden = read.count("hidden_size", 768)
+    read.raw("max_position_embeddings")  # noted by some converters; the model has no positions
     rank = read.raw("time_step_rank", "auto")
     expand = read.number("expand", 2)
     return FalconMambaConfig(

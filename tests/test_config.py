@@ -319,3 +319,9 @@ def test_a_file_of_nothing_but_its_type_is_the_default_of_transformers(family: s
 
     everything = json.loads(AutoConfig.for_model(family).to_json_string(use_diff=False))
     assert parse_config({"model_type": family}) == parse_config(everything)
+
+
+def test_positions_noted_beside_a_model_without_positions() -> None:
+    fields = {"model_type": "falcon_mamba"}
+    config = parse_config(fields | {"max_position_embeddings": 32768})
+    assert config == parse_config(fields) and config.max_position_embeddings is None
