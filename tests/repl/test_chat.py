@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,12 @@ from falcon_cli.repl.prompt import candidates
 from modeling.api import OpenModel, open_model
 from modeling.errors import InvalidRequest
 from modeling.messages import ModelSpec, SamplingParams
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of whoever runs the tests."""
+    monkeypatch.setenv("FALCON_HOME", str(tmp_path))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +17,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     children: list[Any] = []
 
     def spawn(*arguments: str) -> Any:
-        env = {
-            "PATH": "/usr/bin:/bin",
+        env = os.environ | {
             "HOME": str(tmp_path),
             "FALCON_HOME": str(tmp_path),
             "TERM": "xterm",
