@@ -31,6 +31,18 @@ from modeling.messages import DType, Kernels, ModelSpec, SamplingParams
 Result = TypeVar("Result")
 DEFAULT_MAX_TOKENS = 1024
 ANEW = "anew"  # marks an option that cannot be settled once for all calls
+MaxTokens = Annotated[
+    int,
+    typer.Option(
+        "--max-tokens",
+        "-n",
+        "--max-new-tokens",
+        "--n-predict",
+        min=-1,
+        metavar="N",
+        help="Longest answer in tokens; -1: until the model ends.",
+    ),
+]
 
 
 class Group:
@@ -144,18 +156,7 @@ class SamplingOptions(Group):
 
     yields: ClassVar[Mapping[str, tuple[str, ...]]] = {"temperature": ("greedy",)}
 
-    max_tokens: Annotated[
-        int,
-        typer.Option(
-            "--max-tokens",
-            "-n",
-            "--max-new-tokens",
-            "--n-predict",
-            min=-1,
-            metavar="N",
-            help="Longest answer in tokens; -1: until the model ends.",
-        ),
-    ] = DEFAULT_MAX_TOKENS
+    max_tokens: MaxTokens = DEFAULT_MAX_TOKENS
     temperature: Annotated[
         float | None, typer.Option("--temperature", "--temp", metavar="T", help="0 takes the most likely token; more is freer.")
     ] = None
@@ -238,18 +239,7 @@ class SamplingOptions(Group):
 class ChatSamplingOptions(SamplingOptions):
     """The same for conversations, where an answer ends when the model ends it."""
 
-    max_tokens: Annotated[
-        int,
-        typer.Option(
-            "--max-tokens",
-            "-n",
-            "--max-new-tokens",
-            "--n-predict",
-            min=-1,
-            metavar="N",
-            help="Longest answer in tokens; -1: until the model ends.",
-        ),
-    ] = -1
+    max_tokens: MaxTokens = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
