@@ -25,9 +25,6 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-h' = 'Show this message and exit'
         }
         'falcon chat' = [ordered]@{
-            '--system' = 'The system prompt'
-            '--system-file' = 'Read the system prompt from a file'
-            '--chat-template' = 'A chat template (jinja) in place of the model''s own'
             '--stdin-turns' = 'Take one turn from each line of standard input'
             '--model' = 'Hugging Face id, local folder, demo or demo-h1'
             '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
@@ -41,6 +38,12 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
             '--kernels' = 'Which implementation of the fast operations to use'
             '--prefill-chunk' = 'Prompt tokens read at once'
+            '--system' = 'The system prompt'
+            '--system-file' = 'Read the system prompt from a file'
+            '--chat-template' = 'A chat template (jinja) in place of the model''s own'
+            '--tools' = 'Tools for the template: a JSON list'
+            '--show-prompt' = 'Show on stderr what the model is given, special tokens included'
+            '--hide-thinking' = 'Leave out what a model writes between <think> and </think>'
             '--max-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--max-new-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--n-predict' = 'Longest answer in tokens; -1: until the model ends'
@@ -161,7 +164,6 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         }
     }
     $values = @{
-        'falcon chat --chat-template' = @('FILE', 'TEXT')
         'falcon chat --model' = @('demo', 'demo-h1')
         'falcon chat --model-name-or-path' = @('demo', 'demo-h1')
         'falcon chat -m' = @('demo', 'demo-h1')
@@ -170,6 +172,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon chat --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon chat --device-map' = @('auto')
         'falcon chat --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon chat --chat-template' = @('FILE', 'STR')
         'falcon chat --color' = @('auto', 'always', 'never')
         'falcon generate --chat-template' = @('FILE', 'STR')
         'falcon generate --model' = @('demo', 'demo-h1')

@@ -53,12 +53,12 @@ def run(arguments: Sequence[str]) -> int:
         console.abandon_stdout()
         return ExitCode.PIPE_CLOSED
     except Exception as error:
-        return _report(error)
+        return _report(error, arguments)
     finally:
         log.stop()
 
 
-def _report(error: Exception) -> int:
+def _report(error: Exception, arguments: Sequence[str]) -> int:
     """Say what went wrong and what to do, and choose the exit code."""
     from falcon_cli import console
 
@@ -66,7 +66,7 @@ def _report(error: Exception) -> int:
         console.traceback()
     if isinstance(error, FalconError):
         code = code_of(error)
-        console.error(str(error), error.hint or ("falcon --help" if code == ExitCode.USAGE else ""))
+        console.error(str(error), error.hint or (_help(arguments) if code == ExitCode.USAGE else ""))
         return code
     if isinstance(error, MemoryError):
         console.error("out of memory", "close other programs, or choose a smaller model or --dtype bfloat16")
@@ -78,6 +78,14 @@ def _report(error: Exception) -> int:
     hint = "this is a fault in falcon: please report it, with the output of the same command and --debug"
     console.error(f"{type(error).__name__}: {error}", hint)
     return ExitCode.FAILURE
+
+
+def _help(arguments: Sequence[str]) -> str:
+    """How to ask for help with a command line that makes no sense."""
+    from falcon_cli.commands import SUMMARIES
+
+    command = [word for word in arguments[:1] if word in SUMMARIES]
+    return " ".join(["falcon", *command, "--help"])
 
 
 def _manner(arguments: Sequence[str]) -> Manner:

@@ -35,11 +35,8 @@ class Text:
 
     def take(self, event: Token | Finished) -> None:
         """The next event of the engine."""
-        for kind, text in self._thinking.feed(event.text):
+        for kind, text in self._thinking.take(event):
             self._sorted(kind, text)
-        if isinstance(event, Finished):
-            for kind, text in self._thinking.end():
-                self._sorted(kind, text)
 
     def end(self, completion: Completion) -> Completion:
         """All is known; returns the completion with its text."""

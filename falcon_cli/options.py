@@ -138,7 +138,7 @@ class NamedModelOptions(ModelOptions):
 
 
 def parse_max_memory(text: str) -> Mapping[str, str]:
-    """"cpu=2GiB,0=10GiB" → {"cpu": "2GiB", "0": "10GiB"}. Raises `InvalidRequest`."""
+    """ "cpu=2GiB,0=10GiB" → {"cpu": "2GiB", "0": "10GiB"}. Raises `InvalidRequest`."""
     limits = {}
     for part in text.split(","):
         device, equals, size = (piece.strip() for piece in part.partition("="))
@@ -162,9 +162,7 @@ class SamplingOptions(Group):
     ] = None
     greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0."), ANEW] = False
     top_k: Annotated[int | None, typer.Option(metavar="K", help="Keep the K most likely tokens (0: all).")] = None
-    top_p: Annotated[
-        float | None, typer.Option(metavar="P", help="Keep the most likely tokens that sum to P (1: all).")
-    ] = None
+    top_p: Annotated[float | None, typer.Option(metavar="P", help="Keep the most likely tokens that sum to P (1: all).")] = None
     min_p: Annotated[
         float | None, typer.Option(metavar="P", help="Keep tokens at least P times as likely as the best (0: all).")
     ] = None
@@ -250,9 +248,7 @@ class TemplateOptions(Group):
     yields: ClassVar[Mapping[str, tuple[str, ...]]] = {"system": ("system_file", "raw"), "chat_template": ("raw",)}
 
     system: Annotated[str | None, typer.Option(metavar="TEXT", help="The system prompt.")] = None
-    system_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Read the system prompt from a file."), ANEW
-    ] = None
+    system_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Read the system prompt from a file."), ANEW] = None
     chat_template: Annotated[
         str | None, typer.Option(metavar="FILE|STR", help="A chat template (jinja) in place of the model's own.")
     ] = None
@@ -281,9 +277,9 @@ class OutputOptions(Group):
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress on stderr.")] = False
     color: Annotated[Color, typer.Option(help="Colours; auto: on a terminal, unless NO_COLOR is set.")] = "auto"
     log_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Add what happens, with times, to a file.")] = None
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error, and what libraries have to say.")
-    ] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error, and what libraries have to say.")] = (
+        False
+    )
 
     def take_effect(self) -> None:
         """Raises `WriteFailed` for a log file that cannot be written."""

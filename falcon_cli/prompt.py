@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
+from falcon_cli import console
 from modeling.errors import InvalidRequest
 
 STDIN = Path("-")
+PATIENCE = 3.0  # seconds
 
 
 def read_prompt(text: str | None, file: Path | None, *, exact: bool = False) -> str:
@@ -18,12 +23,13 @@ def read_prompt(text: str | None, file: Path | None, *, exact: bool = False) -> 
     Raises `InvalidRequest` if there is no prompt at all, a file cannot be read, or its bytes are not UTF-8.
     """
     parts = []
-    piped = read_stdin(wanted=file == STDIN)
+    with _patience(told=text is not None or file not in (None, STDIN)):
+        piped = read_stdin(wanted=file == STDIN)
     if piped:
-        parts.append(piped if exact else _trimmed(piped))
+        parts.append(piped if exact else trimmed(piped))
     if file is not None and file != STDIN:
         content = read_file(file)
-        parts.append(content if exact else _trimmed(content))
+        parts.append(content if exact else trimmed(content))
     if text is not None:
         parts.append(_argument(text))
     if not parts:
@@ -44,12 +50,32 @@ def read_stdin(*, wanted: bool = False) -> str | None:
     return _decode(data, "standard input")
 
 
+def read_lines() -> Iterator[str]:
+    """The lines of standard input as they come, without their ends. Raises `InvalidRequest` for bytes that are not UTF-8."""
+    for line in sys.stdin.buffer if sys.stdin is not None else ():
+        yield trimmed(_decode(line, "standard input"))
+
+
 def read_file(path: Path) -> str:
     """The text of a file. Raises `InvalidRequest` if it cannot be read."""
     try:
         return _decode(path.read_bytes(), str(path))
     except OSError as error:
         raise InvalidRequest(f"{path} cannot be read: {error.strerror}", "check the name of the prompt file") from None
+
+
+@contextmanager
+def _patience(*, told: bool) -> Iterator[None]:
+    """Where the user has `told` a prompt already, a pipe that nobody closes would look like a hanging program: say so."""
+    words = "standard input is a pipe that is still open: what it carries comes before the prompt (< /dev/null: nothing)"
+    timer = Timer(PATIENCE, console.notice, [words])
+    timer.daemon = True
+    if told:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _carries_data() -> bool:
@@ -68,7 +94,8 @@ def _argument(text: str) -> str:
     return text
 
 
-def _trimmed(text: str) -> str:
+def trimmed(text: str) -> str:
+    """The text of a file or a pipe without what only belongs to the file: a byte order mark, the last line's end."""
     return text.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
 
 

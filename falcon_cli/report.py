@@ -47,7 +47,7 @@ def document(completion: Completion, *, with_ids: bool = False) -> dict[str, Any
         "sampling": {name: value for name, value in asdict(sampling).items() if name not in ("seed", "sample_index")},
         "timings": {
             "load_ms": _milliseconds(completion.load_seconds),
-            "ttft_ms": _milliseconds(stats.first_token_seconds),
+            "ttft_ms": _milliseconds(stats.first_token_seconds) if stats.completion_tokens else None,
             "prompt_ms": _milliseconds(stats.prefill_seconds),
             "prompt_per_second": _rate(stats.prefilled_tokens, stats.prefill_seconds),
             "predicted_ms": _milliseconds(stats.decode_seconds),
@@ -80,7 +80,7 @@ def statistics(completion: Completion) -> str:
         ("eval count", f"{stats.completion_tokens} token(s)"),
         ("eval duration", _duration(stats.decode_seconds)),
         ("eval rate", f"{_decode_rate(stats):.2f} tokens/s"),
-        ("time to first token", _duration(stats.first_token_seconds)),
+        ("time to first token", _duration(stats.first_token_seconds) if stats.completion_tokens else "no token"),
         ("reused tokens", str(stats.reused_tokens)),
         ("state size", _size(info.state_bytes)),
         ("peak memory", _size(peak) if peak is not None else "unknown"),

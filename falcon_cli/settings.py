@@ -93,7 +93,7 @@ def truth(text: str) -> bool:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """". Did you mean 'WORD'?" for the most similar of `words`, "" if none is."""
+    """ ". Did you mean 'WORD'?" for the most similar of `words`, "" if none is."""
     found = get_close_matches(word, list(words), n=1)
     return f". Did you mean '{found[0]}'?" if found else ""
 

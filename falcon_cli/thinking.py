@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from modeling.messages import Finished, Token
+
 Kind = Literal["thought", "answer"]
 OPEN, CLOSE = "<think>", "</think>"
 
@@ -19,6 +21,12 @@ class Thinking:
         self._inside: bool | None = True if opened else None  # None: nothing but white space yet
         self._held = ""
         self._thought = opened
+
+    def take(self, event: Token | Finished) -> Iterator[tuple[Kind, str]]:
+        """The text of the next event of a reply, sorted; with the last one, what was held back."""
+        yield from self.feed(event.text)
+        if isinstance(event, Finished):
+            yield from self.end()
 
     def feed(self, text: str) -> Iterator[tuple[Kind, str]]:
         """The next part of the reply, sorted."""

@@ -100,7 +100,7 @@ Each token is drawn from the model's distribution after, in this order:
 --repeat-last-n N says how far back the penalties look (-1: everything).
 What you do not give comes from the checkpoint's generation_config.json; where
 that says greedy, asking for any of the filters turns sampling on. --greedy is
---temperature 0.
+--temperature 0; penalties hold there, too.
 
 --seed N makes an answer repeatable: each draw depends on the seed and the
 position alone. Without it the seed is random, and --json tells it.

@@ -1,10 +1,10 @@
 """What crosses between the engine room and the face: frozen dataclasses of the standard library, no tensors.
 
-    CLI ── ModelSpec ──► open_model          which checkpoint, on which device, in which dtype
-    CLI ── Message … ──► ChatFormat          what was said so far, and by whom
-    CLI ── Request ────► Engine              prompt ids + SamplingParams
-    CLI ◄─ Token … Finished(reason, Stats)   what the engine yields, in order (or Failed, to a batch)
-    CLI ◄─ Progress                          how far a long stage is
+CLI ── ModelSpec ──► open_model          which checkpoint, on which device, in which dtype
+CLI ── Message … ──► ChatFormat          what was said so far, and by whom
+CLI ── Request ────► Engine              prompt ids + SamplingParams
+CLI ◄─ Token … Finished(reason, Stats)   what the engine yields, in order (or Failed, to a batch)
+CLI ◄─ Progress                          how far a long stage is
 """
 
 from __future__ import annotations

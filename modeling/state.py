@@ -13,7 +13,7 @@ Forking and snapshots share pages; whoever writes into a shared page copies it f
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -24,6 +24,10 @@ from torch import Tensor
 from modeling.errors import InvalidRequest, MemoryExceeded, StateRefused
 
 PAGE = 256  # tokens
+
+
+class Cancelled(Exception):
+    """A pass through the layers was called off on its way. No error: it ends with whoever called it off."""
 
 
 @dataclass(slots=True)
@@ -150,7 +154,7 @@ class LayerState:
 class Extension:
     """A forward pass in preparation: `layers` of memory for its rows and the absolute `positions` (b, l) of its tokens."""
 
-    layers: list[LayerState]
+    layers: Iterable[LayerState]
     positions: Tensor
 
 
@@ -241,12 +245,14 @@ class ModelState:
         self.lengths[slot] = length
 
     @contextmanager
-    def extend(self, start: int, stop: int, length: int) -> Iterator[Extension]:
+    def extend(self, start: int, stop: int, length: int, cancelled: Callable[[], bool] | None = None) -> Iterator[Extension]:
         """Prepare slots start … stop−1 for `length` more tokens each, and count them when the block ends well.
 
         A forward pass that dies in the middle would leave some layers before and some after it: its slots are emptied instead,
-        so that a state is never a record of nothing. Raises `MemoryExceeded`, with nothing changed, if the pages run out, and
-        `InvalidRequest` for no tokens at all.
+        so that a state is never a record of nothing. `cancelled` is asked before each layer: a yes lets the pass die there.
+
+        Raises `MemoryExceeded`, with nothing changed, if the pages run out, `InvalidRequest` for no tokens at all, and
+        `Cancelled`.
         """
         if length < 1:
             raise InvalidRequest("there are no tokens to feed")
@@ -259,7 +265,10 @@ class ModelState:
                 self._return_spare(slot)
             raise
         try:
-            yield self._extension(slots, mamba, length)
+            extension = self._extension(slots, mamba, length)
+            if cancelled is not None:
+                extension.layers = _unless(cancelled, extension.layers)
+            yield extension
             for slot in slots:
                 self.lengths[slot] += length
         except BaseException:
@@ -314,6 +323,13 @@ class ModelState:
             return slice(first * PAGE, first * PAGE + length)
         rows = torch.tensor(pages)[:, None] * PAGE + torch.arange(PAGE)  # pages PAGE
         return rows.flatten()[:length]
+
+
+def _unless(cancelled: Callable[[], bool], layers: Iterable[LayerState]) -> Iterator[LayerState]:
+    for layer in layers:
+        if cancelled():
+            raise Cancelled
+        yield layer
 
 
 def _tail(rows: slice | Tensor, length: int) -> Tensor:

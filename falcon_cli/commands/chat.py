@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,23 +10,20 @@ import typer
 from falcon_cli import console
 from falcon_cli.exit import ExitCode
 from falcon_cli.opening import open_model
-from falcon_cli.options import ChatSamplingOptions, NamedModelOptions, OutputOptions, with_options
-from falcon_cli.prompt import read_file, read_stdin
-from falcon_cli.repl.chat import Chat
+from falcon_cli.options import ChatSamplingOptions, NamedModelOptions, OutputOptions, TemplateOptions, with_options
+from falcon_cli.prompt import read_lines, read_stdin, trimmed
+from falcon_cli.repl.chat import Chat, Manner
 from falcon_cli.repl.loop import converse, recite
+from falcon_cli.wording import Wording
 from modeling.errors import InvalidRequest
 
 
 @with_options
 def chat(
-    system: Annotated[str | None, typer.Option(metavar="TEXT", help="The system prompt.")] = None,
-    system_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Read the system prompt from a file.")] = None,
-    chat_template: Annotated[
-        str | None, typer.Option(metavar="FILE|TEXT", help="A chat template (jinja) in place of the model's own.")
-    ] = None,
     stdin_turns: Annotated[bool, typer.Option("--stdin-turns", help="Take one turn from each line of standard input.")] = False,
     *,
     model: NamedModelOptions,
+    template: TemplateOptions,
     sampling: ChatSamplingOptions,
     output: OutputOptions,
 ) -> ExitCode:
@@ -39,32 +35,34 @@ def chat(
 
     Ctrl-C stops an answer and keeps what there is.
     """
-    if system is not None and system_file is not None:
-        raise InvalidRequest("the system prompt is given twice, with --system and --system-file", "give one of the two")
     if output.json:
         raise InvalidRequest("falcon chat writes text only", "falcon generate --json answers one prompt")
+    wording = Wording.of(template)
     script = None if stdin_turns else read_stdin()
-    prompt = read_file(system_file) if system_file is not None else system
     progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
     try:
         opened = open_model(model, output, progress)
     finally:
         progress.close()
-    template = None
-    if chat_template is not None:
-        from modeling.text.chat import read_template
-
-        template = read_template(chat_template)
-    session = opened.converse(template, system=prompt)
-    conversation = Chat(opened, session, sampling.over(opened.defaults), stats=output.stats)
+    session = opened.converse(wording.template, system=wording.system, tools=wording.tools)
+    manner = Manner(stats=output.stats, prompts=template.show_prompt, thoughts=not template.hide_thinking)
+    conversation = Chat(opened, session, sampling.over(opened.defaults), manner)
     try:
         if stdin_turns:
-            return recite(conversation, (line.rstrip("\n") for line in sys.stdin))
+            return recite(conversation, read_lines())
         if script is not None:
-            return recite(conversation, [script.removesuffix("\n")])
+            return _answer(conversation, script)
         return _interactive(conversation, quiet=output.quiet)
     finally:
         session.close()
+
+
+def _answer(conversation: Chat, message: str) -> ExitCode:
+    """One message from a pipe; a slash at its beginning is part of it."""
+    if not message.strip():
+        raise InvalidRequest("the message is empty", "pipe a text in, or start falcon chat on a terminal")
+    conversation.ask(trimmed(message))
+    return ExitCode.INTERRUPTED if conversation.interrupted else ExitCode.OK
 
 
 def _interactive(conversation: Chat, *, quiet: bool) -> ExitCode:

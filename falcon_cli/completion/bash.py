@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from falcon_cli.completion.tree import Command, Value, valued
 
-_SCRIPT = r'''# bash completion for falcon; made by `falcon completions bash`, not by hand.
+_SCRIPT = r"""# bash completion for falcon; made by `falcon completions bash`, not by hand.
 
 _falcon() {
     local IFS=$' \t\n' word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
@@ -59,7 +59,7 @@ _falcon() {
 }
 
 complete -F _falcon falcon
-'''
+"""
 
 
 def script(root: Command) -> str:

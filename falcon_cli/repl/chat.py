@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from falcon_cli import console, signals
+from falcon_cli.thinking import Thinking
 from modeling.errors import InvalidRequest
 from modeling.messages import Finished, SamplingParams, Token
 
@@ -21,15 +22,25 @@ SETTABLE = (
 _ENDINGS = {"length": "stopped at --max-tokens", "interrupt": "stopped"}
 
 
-class Chat:
-    """A session with its sampling parameters. `stats` says whether a line of figures follows each answer."""
+@dataclass(slots=True)
+class Manner:
+    """What is shown beside the answers: a line of figures after each, what the model is given, what it thinks aloud."""
 
-    def __init__(self, opened: OpenModel, session: Session, sampling: SamplingParams, *, stats: bool = False) -> None:
+    stats: bool = False
+    prompts: bool = False
+    thoughts: bool = True
+
+
+class Chat:
+    """A session, how its answers are drawn and how they are shown."""
+
+    def __init__(self, opened: OpenModel, session: Session, sampling: SamplingParams, manner: Manner | None = None) -> None:
         self.opened = opened
         self.session = session
         self.sampling = sampling
-        self.stats = stats
+        self.manner = manner or Manner()
         self.leaving = False
+        self.interrupted = False  # Ctrl-C ended the last answer
         self._last: Finished | None = None
 
     def ask(self, text: str) -> Finished:
@@ -67,22 +78,30 @@ class Chat:
             f"reused {stats.reused_tokens}",
             f"prefilled {stats.prefilled_tokens} ({_rate(stats.prefilled_tokens, stats.prefill_seconds)})",
             f"generated {stats.completion_tokens} ({_rate(decoded, stats.decode_seconds)})",
-            f"first token {stats.first_token_seconds * 1000:.0f} ms",
         ]
+        if stats.completion_tokens:
+            parts.append(f"first token {stats.first_token_seconds * 1000:.0f} ms")
         if sync.dropped:
             parts.append(f"{sync.dropped} earlier tokens no longer hold")
         return " · ".join(parts)
 
     def _stream(self, events: Iterator[Token | Finished]) -> Finished:
         """Write the answer as it comes. The first Ctrl-C ends it within a token and keeps what there is."""
+        from modeling.text.chat import opens_thinking
+
+        added = self.session.last_sync.added
+        if self.manner.prompts:
+            console.note(added)
+        thinking = Thinking(opened=opens_thinking(added))
         written = ""
         with signals.first_interrupt(self.opened.engine.cancel):
             for event in events:
-                if event.text:
-                    console.write(event.text)
-                    written = event.text
+                for kind, text in thinking.take(event):
+                    if kind == "answer" or self.manner.thoughts:
+                        console.write(text, "dim" if kind == "thought" else None)
+                        written = text
                 if isinstance(event, Finished):
-                    self._last = event
+                    self._last, self.interrupted = event, event.reason == "interrupt"
         if not written.endswith("\n"):
             console.write("\n")
         assert self._last is not None
@@ -95,7 +114,7 @@ class Chat:
             console.note("[cancelled: nothing was said]")
         elif ending := _ENDINGS.get(finished.reason):
             console.note(f"[{ending}]")
-        if self.stats:
+        if self.manner.stats:
             console.note(f"[{self.figures()}]")
 
 

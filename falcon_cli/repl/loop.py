@@ -33,19 +33,20 @@ def converse(chat: Chat, read: Callable[[], str]) -> ExitCode:
     return ExitCode.OK
 
 
-def say(chat: Chat, line: str) -> ExitCode:
+def say(chat: Chat, line: str) -> None:
     """One line of the user: a command if it begins with a slash, nothing if it is blank, else a message."""
     if line.startswith("/"):
         slash.dispatch(chat, line)
     elif line.strip():
-        return ExitCode.INTERRUPTED if chat.ask(line).reason == "interrupt" else ExitCode.OK
-    return ExitCode.OK
+        chat.ask(line)
 
 
 def recite(chat: Chat, lines: Iterable[str]) -> ExitCode:
     """Take the turns of a script, one a line; the first error or Ctrl-C ends it. Raises `FalconError`."""
     for line in lines:
-        code = say(chat, line)
-        if code != ExitCode.OK or chat.leaving:
-            return code
+        say(chat, line)
+        if chat.interrupted:
+            return ExitCode.INTERRUPTED
+        if chat.leaving:
+            break
     return ExitCode.OK

@@ -28,7 +28,9 @@ def dispatch(chat: Chat, line: str) -> None:
     name, _, rest = line.strip().partition(" ")
     command = COMMANDS.get(name)
     if command is None:
-        raise InvalidRequest(f"there is no command {name!r}{nearest(name, COMMANDS)}", "/help lists the commands")
+        raise InvalidRequest(
+            f"there is no command {name!r}{nearest(name, COMMANDS)}", "/help lists them; a space before the slash says it"
+        )
     if rest.strip() and not command.arguments:
         raise InvalidRequest(f"{name} takes no argument", "/help lists the commands")
     command.action(chat, rest.strip())
@@ -117,7 +119,7 @@ def _stats(chat: Chat, switch: str) -> None:
     if switch not in ("", "on", "off"):
         raise InvalidRequest(f"/stats takes on or off, not {switch!r}")
     if switch:
-        chat.stats = switch == "on"
+        chat.manner.stats = switch == "on"
     else:
         console.note(chat.figures())
 

@@ -74,9 +74,9 @@ def settle(
     misshapen = [name for name, tensor in filled.items() if tensor.shape != parameters[name]]
     misshapen += [name for name, tensor in filled.items() if any(tensor is a and b.shape != tensor.shape for a, b in twins)]
     faults = [
-        f"{len(missing)} parameters are missing ({listed(missing)})" if missing else "",
-        f"{len(unknown)} tensors are unknown ({listed(unknown)})" if unknown else "",
-        f"{len(misshapen)} tensors have another shape ({_shapes(misshapen[0], filled, parameters)})" if misshapen else "",
+        f"missing: {listed(missing)}" if missing else "",
+        f"unknown: {listed(unknown)}" if unknown else "",
+        f"of another shape: {len(misshapen)}, such as {_shapes(misshapen[0], filled, parameters)}" if misshapen else "",
     ]
     if any(faults):
         raise BadModelFile(

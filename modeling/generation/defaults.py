@@ -86,4 +86,3 @@ def _stop_ids(fields: Mapping[str, Any], path: Path) -> frozenset[int] | None:
     if not all(isinstance(i, int) and not isinstance(i, bool) for i in ids):
         raise BadModelFile(f"{path}: eos_token_id is {value!r}, not an id or a list of ids")
     return frozenset(ids)
-

@@ -23,6 +23,7 @@ from modeling.generation.answer import Answer, Decoder, Saved
 from modeling.generation.runner import Runner
 from modeling.generation.sampling import Draw, Sampler
 from modeling.messages import Failed, Finished, Request, Token
+from modeling.state import Cancelled
 
 Event = Token | Finished | Failed
 
@@ -51,9 +52,7 @@ class Engine:
 
     # ---- the caller's side ----
 
-    def submit(
-        self, request: Request, *, start: Saved | None = None, keep: Callable[[Saved], None] | None = None
-    ) -> int:
+    def submit(self, request: Request, *, start: Saved | None = None, keep: Callable[[Saved], None] | None = None) -> int:
         """Queue a request for `run`; returns its id.
 
         `start` is a state that is the record of the first `start.length` prompt ids, which are not fed again; at least one must
@@ -70,7 +69,8 @@ class Engine:
         return answer.id
 
     def cancel(self, request_id: int | None = None) -> None:
-        """End a request (None: every one) at the next boundary: its next event is Finished("interrupt").
+        """End a request (None: every one) within a token, or within a layer of its prompt's chunk: its next event is
+        Finished("interrupt").
 
         Only takes a note, so a signal handler may call it at any moment. An id that has already ended is ignored.
         """
@@ -185,9 +185,12 @@ class Engine:
         """One chunk of a prompt. After its last one the request decodes, beginning with the token drawn here."""
         started = perf_counter()
         try:
-            logits = self.runner.prefill(chunk, answer.slot)
+            logits = self.runner.prefill(chunk, answer.slot, lambda: answer.id in self._cancelled)
             answer.fed += len(chunk)
             draw = self._seat(answer, logits) if answer.fed == len(answer.request.prompt_ids) else None
+        except Cancelled:
+            self._end(answer, answer.finish("interrupt"))
+            return
         except BaseException as error:
             self._break([answer], error)
             return
@@ -282,6 +285,6 @@ class Engine:
 
 def _numerical_failure(answer: Answer) -> NumericalFailure:
     return NumericalFailure(
-        f"the model produced NaN or infinity in place of token {answer.position} (request {answer.id})",
+        f"the model produced NaN or infinity in place of token {answer.position}",
         "the weights may be damaged, or the dtype too narrow: try bfloat16 or float32",
     )

@@ -6,7 +6,7 @@ of the host, belongs behind `decode`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -34,8 +34,8 @@ class Model(Protocol):
     """What the runner asks of a model.
 
     `config.vocab_size` is the width v of its logits; `max_positions` the longest sequence it was built for (None: any).
-    `prefill` extends one slot by ids (l) and returns logits (v) fp32 of the last position; `step` extends slots 0 … b−1 by
-    one of ids (b) each and returns logits (b, v) fp32.
+    `prefill` extends one slot by ids (l) and returns logits (v) fp32 of the last position, or raises `Cancelled` as soon as
+    `cancelled` says so; `step` extends slots 0 … b−1 by one of ids (b) each and returns logits (b, v) fp32.
     """
 
     max_positions: int | None
@@ -48,7 +48,7 @@ class Model(Protocol):
 
     def make_state(self, slots: int, tokens: int | None = None) -> Any: ...
 
-    def prefill(self, ids: Tensor, state: Any, slot: int) -> Tensor: ...
+    def prefill(self, ids: Tensor, state: Any, slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor: ...
 
     def step(self, ids: Tensor, state: Any) -> Tensor: ...
 
@@ -75,10 +75,13 @@ class Runner:
             self.state: SlotState = model.make_state(slots, None if limit is None else self.max_positions)
 
     @torch.inference_mode()
-    def prefill(self, ids: Sequence[int], slot: int) -> Tensor:
-        """Extend `slot` by one chunk → logits (v) fp32 after its last token. Raises `MemoryExceeded`; the slot is then void."""
+    def prefill(self, ids: Sequence[int], slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor:
+        """Extend `slot` by one chunk → logits (v) fp32 after its last token.
+
+        Raises `MemoryExceeded`, and `Cancelled` within a layer's time once `cancelled` says so; the slot is then void.
+        """
         with _memory_errors():
-            return self.model.prefill(torch.tensor(ids, device=self.device), self.state, slot).to(self.device)
+            return self.model.prefill(torch.tensor(ids, device=self.device), self.state, slot, cancelled).to(self.device)
 
     @torch.inference_mode()
     def decode(self, ids: Sequence[int]) -> Tensor:

@@ -34,11 +34,13 @@ class Sync:
     """What it took to bring the state up to the transcript of a turn, in tokens.
 
     `kept` of the transcript agreed with what the template now writes, `dropped` did not; the state of `reused` was there.
+    `added` is the text that is new, as the template wrote it, up to where the model speaks.
     """
 
-    kept: int
-    dropped: int
-    reused: int
+    kept: int = 0
+    dropped: int = 0
+    reused: int = 0
+    added: str = ""
 
 
 class Session:
@@ -60,7 +62,7 @@ class Session:
         """Keeps the states after the latest `snapshots` turns."""
         self.messages: list[Message] = []
         self.system = system
-        self.last_sync = Sync(0, 0, 0)
+        self.last_sync = Sync()
         self._engine = engine
         self._tokenizer = tokenizer
         self._format = format
@@ -128,7 +130,7 @@ class Session:
         pieces = self._format.render(whole, tools=self._tools, add_generation_prompt=True)
         kept, rest = agree(self._transcript, pieces)
         length = len(_ids(kept))
-        self.last_sync = Sync(length, len(self.ids) - length, 0)
+        self.last_sync = Sync(length, len(self.ids) - length, added="".join(piece.text for piece in rest))
         return kept + self._format.encode(rest)
 
     def _answer(self, messages: list[Message], target: list[Segment], sampling: SamplingParams, attempts: int) -> Events:

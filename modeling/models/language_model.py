@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -55,9 +56,9 @@ class LanguageModel(nn.Module, ABC):
         return self.logits(self.hidden(ids, None))
 
     @torch.inference_mode()
-    def prefill(self, ids: Tensor, state: ModelState, slot: int) -> Tensor:
-        """Extend `slot` by ids (l) → logits (v) fp32 of the last position."""
-        with state.extend(slot, slot + 1, ids.shape[0]) as extension:
+    def prefill(self, ids: Tensor, state: ModelState, slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor:
+        """Extend `slot` by ids (l) → logits (v) fp32 of the last position. Raises as `ModelState.extend`."""
+        with state.extend(slot, slot + 1, ids.shape[0], cancelled) as extension:
             h = self.hidden(ids[None], extension)  # 1 l d
         return self.logits(h[0, -1])
 

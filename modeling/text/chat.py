@@ -111,9 +111,7 @@ class ChatFormat:
         encode = self._tokenizer.encode_literal if piece.kind == "template" else self._tokenizer.encode_content
         return Segment(piece.kind, piece.text, encode(piece.text))
 
-    def generation_prompt(
-        self, messages: Sequence[Message] = (), *, tools: Sequence[Mapping[str, Any]] | None = None
-    ) -> str:
+    def generation_prompt(self, messages: Sequence[Message] = (), *, tools: Sequence[Mapping[str, Any]] | None = None) -> str:
         """What the template writes to make the model answer `messages`: `<|im_start|>assistant` and a line break, for example.
 
         That is the end of the conversation with a generation prompt, beyond what it shares with the one without. Raises as

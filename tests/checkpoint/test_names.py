@@ -45,21 +45,20 @@ def test_both_names_of_a_tied_pair_must_be_compared() -> None:
 
 
 def test_a_head_where_none_is_tied_is_missed() -> None:
-    with pytest.raises(BadModelFile, match=r"1 parameters are missing \('lm_head.weight'\)"):
+    with pytest.raises(BadModelFile, match=r"missing: 'lm_head.weight'"):
         settle("falcon_mamba", 2, PARAMETERS | {"lm_head.weight": (8, 4)}, {}, stored(*PARAMETERS))
 
 
 def test_missing_unknown_and_misshapen_are_all_named() -> None:
     message = refused(stored("backbone.embeddings.weight", "a.b.weight", "a.c.weight", embeddings=(4, 8)))
-    assert "1 parameters are missing ('backbone.norm_f.weight')" in message
-    assert "2 tensors are unknown ('a.b.weight', 'a.c.weight')" in message
+    assert "missing: 'backbone.norm_f.weight';" in message
+    assert "unknown: 'a.b.weight', 'a.c.weight';" in message
     assert "'backbone.embeddings.weight' is [4, 8] in the file and [8, 4] by config.json" in message
 
 
 def test_a_thousand_unknown_names_are_counted_not_listed() -> None:
     message = refused(stored(*PARAMETERS, *(f"x{i}.weight" for i in range(1000))))
-    assert "1000 tensors are unknown" in message
-    assert "and 997 more" in message
+    assert "unknown: 'x0.weight'" in message and "and 997 more" in message
     assert len(message) < 300
 
 
@@ -67,8 +66,8 @@ def test_what_follows_from_the_config_may_stand_in_the_file_for_its_own_family_a
     names = ["model.rotary_emb.inv_freq", "model.layers.0.mamba.mup_vector", "model.layers.1.self_attn.rotary_emb.inv_freq"]
     tensors = stored(*PARAMETERS, *names)
     settle("falcon_h1", 2, PARAMETERS, TIED, tensors)
-    assert "3 tensors are unknown" in refused(tensors, "falcon_mamba")
-    assert "unknown ('model.layers.2.mamba.mup_vector')" in refused(
+    assert all(name in refused(tensors, "falcon_mamba") for name in names)
+    assert "unknown: 'model.layers.2.mamba.mup_vector'" in refused(
         stored(*PARAMETERS, "model.layers.2.mamba.mup_vector"), "falcon_h1"
     )
     assert "unknown" in refused(stored(*PARAMETERS, "model.layers.0.mamba.mup_vectors"), "falcon_h1")

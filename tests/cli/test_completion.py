@@ -88,7 +88,12 @@ class Shell:
         start, *commands = PREPARE[name]
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "xterm", "LANG": "C.UTF-8"}
         self.process = pexpect.spawn(
-            start, cwd=folder, env=environment, encoding="utf-8", timeout=10, dimensions=(50, 200)  # type: ignore[arg-type]
+            start,
+            cwd=folder,
+            env=environment,
+            encoding="utf-8",
+            timeout=10,
+            dimensions=(50, 200),  # type: ignore[arg-type]
         )
         self.process.delaybeforesend = 0.1
         for number, command in enumerate(commands):

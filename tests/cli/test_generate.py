@@ -183,9 +183,7 @@ def test_stats_are_on_stderr_with_the_names_of_ollama_first(falcon: Falcon) -> N
     assert "finish reason:        stop" in outcome.err
 
 
-def test_notices_of_the_model_are_shown_unless_quiet(
-    falcon: Falcon, fake_model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_notices_of_the_model_are_shown_unless_quiet(falcon: Falcon, fake_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake_model, "NOTICES", ("half of it \x1b is on disk",))
     assert falcon("generate", "a").err == "note: half of it ␛ is on disk\n"
     assert falcon("generate", "a", "-q").err == ""

@@ -138,9 +138,7 @@ def test_a_file_that_cannot_be_read_is_an_error(falcon: Falcon, home: Path) -> N
     assert (outcome.code, "not UTF-8" in outcome.err) == (2, True)
 
 
-def test_config_show_tells_value_and_origin_of_everything(
-    falcon: Falcon, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_config_show_tells_value_and_origin_of_everything(falcon: Falcon, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "config.toml").write_text('top-k = 7\nstop = "\\u001b[2J"\n')
     monkeypatch.setenv("FALCON_TOP_P", "0.9")
     result = falcon("config", "show", "--json").json

@@ -73,7 +73,7 @@ class ToyModel:
         self.state, self.room = ToyState(slots), tokens
         return self.state
 
-    def prefill(self, ids: Tensor, state: ToyState, slot: int) -> Tensor:
+    def prefill(self, ids: Tensor, state: ToyState, slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor:
         self.before_call()
         assert ids.ndim == 1 and len(ids) > 0 and ids.dtype == torch.int64
         self.calls.append(("prefill", len(ids)))

@@ -159,7 +159,7 @@ def test_a_turn_stopped_before_its_first_token_was_never_said(opened: OpenModel,
     events = session.ask("long " * 60, greedy())
     cancel = opened.engine.cancel
     original = opened.engine.runner.prefill
-    opened.engine.runner.prefill = lambda ids, slot: (cancel(), original(ids, slot))[1]  # type: ignore[method-assign,func-returns-value]
+    opened.engine.runner.prefill = lambda *chunk: (cancel(), original(*chunk))[1]  # type: ignore[method-assign,func-returns-value]
     try:
         _, end = finish(events)
     finally:
@@ -167,6 +167,27 @@ def test_a_turn_stopped_before_its_first_token_was_never_said(opened: OpenModel,
     assert end.reason == "interrupt" and end.token_ids == ()
     assert (session.messages, session.ids) == before
     _, end = finish(session.ask("two", greedy()))
+    assert end.token_ids == fresh(opened, session, end, greedy())
+
+
+def test_a_turn_stopped_within_a_chunk_waits_for_a_layer_and_not_for_the_chunk(opened: OpenModel, start: Any) -> None:
+    session = start()
+    finish(session.ask("one", greedy()))
+    passed: list[int] = []
+    blocks = opened.engine.runner.model.blocks  # type: ignore[attr-defined]
+
+    def note(block: Any, *_: Any) -> None:
+        passed.append(1)
+        opened.engine.cancel()
+
+    hooks = [block.register_forward_pre_hook(note) for block in blocks]
+    try:
+        _, end = finish(session.ask("two", greedy()))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert (end.reason, end.token_ids, len(passed)) == ("interrupt", (), 1) and len(blocks) > 1
+    _, end = finish(session.ask("three", greedy()))
     assert end.token_ids == fresh(opened, session, end, greedy())
 
 

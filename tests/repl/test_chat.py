@@ -166,8 +166,8 @@ def test_a_pipe_is_one_message_or_a_turn_a_line() -> None:
     turns = falcon_chat("demo", "-n", "4", "--stats", "--greedy", "--stdin-turns", stdin="one\n/undo\ntwo\nthree\n")
     assert turns.returncode == 0 and turns.stderr.count("reused") == 3
     assert "\x1b" not in turns.stdout + turns.stderr
-    empty = falcon_chat("demo", stdin="")
-    assert (empty.returncode, empty.stdout) == (0, "")
+    empty = falcon_chat("demo", stdin="\n")
+    assert (empty.returncode, empty.stdout) == (2, "") and "message is empty" in empty.stderr
 
 
 def test_wrong_turns_end_a_script_with_their_code() -> None:
@@ -177,3 +177,39 @@ def test_wrong_turns_end_a_script_with_their_code() -> None:
     assert both.returncode == 2 and "twice" in both.stderr
     template = falcon_chat("demo", "--chat-template", "{% nonsense %}", stdin="hi")
     assert template.returncode == 6 and "template" in template.stderr
+
+
+def test_a_message_from_a_pipe_may_begin_with_a_slash() -> None:
+    done = falcon_chat("demo", "-n", "2", "--greedy", "--show-prompt", stdin="/etc/hosts is a file\n")
+    assert done.returncode == 0 and "<|im_start|>user\n/etc/hosts is a file<|im_end|>" in done.stderr
+
+
+def test_each_turn_shows_what_the_model_is_given_anew() -> None:
+    done = falcon_chat("demo", "-n", "2", "--greedy", "--show-prompt", "--stdin-turns", stdin="one\r\ntwo\n")
+    assert done.returncode == 0
+    assert done.stderr.count("<|im_start|>user\none<|im_end|>") == done.stderr.count("<|im_start|>user\ntwo<|im_end|>") == 1
+
+
+THOUGHTFUL = (
+    "{% if tools %}TOOLS {{ tools | tojson }}\n{% endif %}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: <think>\n{% endif %}"
+)
+
+
+def test_a_thought_can_be_hidden_and_tools_are_told(tmp_path: Path) -> None:
+    tools = tmp_path / "tools.json"
+    tools.write_text('[{"name": "weather"}]')
+    options = ("demo", "-n", "4", "--greedy", "--ignore-eos", "--chat-template", THOUGHTFUL)
+    shown = falcon_chat(*options, "--tools", str(tools), "--show-prompt", stdin="hi")
+    assert shown.returncode == 0 and shown.stdout.strip()
+    assert 'TOOLS [{"name": "weather"}]' in shown.stderr
+    hidden = falcon_chat(*options, "--hide-thinking", stdin="hi")
+    assert (hidden.returncode, hidden.stdout) == (0, "\n")
+    wrong = falcon_chat("demo", "--tools", str(tmp_path), stdin="hi")
+    assert wrong.returncode == 2 and "cannot be read" in wrong.stderr
+
+
+def test_turns_that_are_no_text_are_refused() -> None:
+    command = [sys.executable, "-m", "falcon_cli", "chat", "demo", "--stdin-turns", "-n", "2"]
+    done = subprocess.run(command, input=b"fine\n\xff\xfe\n", capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2 and b"not UTF-8" in done.stderr and done.stdout
