@@ -31,6 +31,16 @@ def test_onednn_is_left_as_it_was(enabled: bool) -> None:
         torch.backends.mkldnn.enabled = before
 
 
+def test_overlapping_steps_of_two_threads_leave_onednn_on() -> None:
+    first, second = kernels.decode_step(1, CPU), kernels.decode_step(1, CPU)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not torch.backends.mkldnn.enabled
+    second.__exit__(None, None, None)
+    assert torch.backends.mkldnn.enabled
+
+
 @pytest.mark.parametrize("width", [1, 7, 333, 4096])
 @pytest.mark.parametrize("biased", [False, True])
 def test_one_row_past_onednn_is_the_same_product(width: int, biased: bool) -> None:
