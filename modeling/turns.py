@@ -53,9 +53,7 @@ class Turn:
 
     def messages(self) -> list[Message]:
         """What was said up to here, without a system prompt."""
-        return [
-            message for turn in self.path() for message in (Message("user", turn.user), Message("assistant", turn.reply))
-        ]
+        return [message for turn in self.path() for message in (Message("user", turn.user), Message("assistant", turn.reply))]
 
     def transcript(self) -> list[Segment]:
         """All segments up to here, as they were fed or drawn."""

@@ -107,7 +107,8 @@ def _show_template(chat: Chat) -> str:
 def _show_state(chat: Chat) -> str:
     limit = chat.opened.info.max_positions
     room = "no limit" if limit is None else f"at most {limit}"
-    return f"{chat.session.state_tokens} tokens in a state of {chat.opened.info.state_bytes / 2**20:.1f} MiB; {room}"
+    state = chat.session.state
+    return f"{state.length if state else 0} tokens in a state of {chat.opened.info.state_bytes / 2**20:.1f} MiB; {room}"
 
 
 def _system(chat: Chat, text: str) -> None:

@@ -24,13 +24,17 @@ class Saved(Protocol):
 
     length: int
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that forgetting it sets free."""
+
 
 class Answer:
     """What the engine knows of one request.
 
     `budget` is the most tokens the answer may have, None without a limit. `slot` is where its state is, −1 while it waits.
-    `fed` counts the prompt tokens in the state; those of `start` were there before. `ended` is the finish reason as soon as a
-    token (or a budget of 0) has decided it.
+    `fed` counts the prompt tokens in the state; those of `start` were there before. `marks` are numbers of prompt tokens at
+    which the state is kept on the way. `ended` is the finish reason as soon as a token (or a budget of 0) has decided it.
     """
 
     def __init__(
@@ -42,11 +46,13 @@ class Answer:
         budget: int | None,
         start: Saved | None = None,
         keep: Callable[[Saved], None] | None = None,
+        marks: Collection[int] = (),
     ) -> None:
         self.id = id
         self.request = request
         self.start = start
         self.keep = keep
+        self.marks = marks
         self.budget = budget
         self.slot = -1
         self.fed = 0 if start is None else start.length
@@ -66,8 +72,9 @@ class Answer:
         return len(self.request.prompt_ids) + len(self.token_ids)
 
     def chunk(self, size: int) -> tuple[int, ...]:
-        """The next prompt tokens to feed, at most `size`. Cut at multiples of `size`, whoever else is there."""
-        return self.request.prompt_ids[self.fed : self.fed + size]
+        """The next prompt tokens to feed: at most `size`, and none beyond the next mark, whoever else is there."""
+        stop = min([self.fed + size, *(mark for mark in self.marks if mark > self.fed)])
+        return self.request.prompt_ids[self.fed : stop]
 
     def take(self, draw: Draw) -> Token:
         """Append a drawn token. The token that ends the answer is told by `ended`; the text of a stop id is never shown."""

@@ -52,17 +52,25 @@ class Engine:
 
     # ---- the caller's side ----
 
-    def submit(self, request: Request, *, start: Saved | None = None, keep: Callable[[Saved], None] | None = None) -> int:
+    def submit(
+        self,
+        request: Request,
+        *,
+        start: Saved | None = None,
+        keep: Callable[[Saved], None] | None = None,
+        marks: Collection[int] = (),
+    ) -> int:
         """Queue a request for `run`; returns its id.
 
         `start` is a state that is the record of the first `start.length` prompt ids, which are not fed again; at least one must
         be left to feed. `keep` receives the state as the request leaves: the record of the prompt and of all its tokens but the
-        last, which was drawn and never fed (of less, if it is cancelled before its first token).
+        last, which was drawn and never fed (of less, if it is cancelled before its first token). Before that, it receives the
+        states behind as many prompt tokens as `marks` name.
 
         Raises `InvalidRequest` (no prompt, ids outside the vocabulary) and `ContextExceeded` before anything is computed.
         """
         budget = self._check(request, start)
-        answer = Answer(self._next_id, request, self._new_decoder(), self._stop_ids, budget, start, keep)
+        answer = Answer(self._next_id, request, self._new_decoder(), self._stop_ids, budget, start, keep, marks)
         self._next_id += 1
         self._live[answer.id] = answer
         self._waiting.append(answer)
@@ -93,7 +101,12 @@ class Engine:
             self._advance()
 
     def generate(
-        self, request: Request, *, start: Saved | None = None, keep: Callable[[Saved], None] | None = None
+        self,
+        request: Request,
+        *,
+        start: Saved | None = None,
+        keep: Callable[[Saved], None] | None = None,
+        marks: Collection[int] = (),
     ) -> Generator[Token | Finished, None, None]:
         """One request from start to end, as `submit` takes it; queued at the first `next`. Closing the iterator frees its slot.
 
@@ -101,12 +114,12 @@ class Engine:
         request that fails, e.g. `NumericalFailure`.
         """
         self._check(request, start)
-        return self._generate(request, start, keep)
+        return self._generate(request, start, keep, marks)
 
     def _generate(
-        self, request: Request, start: Saved | None, keep: Callable[[Saved], None] | None
+        self, request: Request, start: Saved | None, keep: Callable[[Saved], None] | None, marks: Collection[int]
     ) -> Generator[Token | Finished, None, None]:
-        request_id = self.submit(request, start=start, keep=keep)
+        request_id = self.submit(request, start=start, keep=keep, marks=marks)
         events = self._private[request_id] = deque()
         try:
             while True:
@@ -187,6 +200,8 @@ class Engine:
         try:
             logits = self.runner.prefill(chunk, answer.slot, lambda: answer.id in self._cancelled)
             answer.fed += len(chunk)
+            if answer.keep is not None and answer.fed in answer.marks:
+                answer.keep(self.runner.state.snapshot(answer.slot))
             draw = self._seat(answer, logits) if answer.fed == len(answer.request.prompt_ids) else None
         except Cancelled:
             self._end(answer, answer.finish("interrupt"))

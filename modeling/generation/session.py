@@ -1,20 +1,21 @@
-"""A conversation: messages ↔ transcript ↔ state.
+"""A conversation: turns ↔ transcript ↔ state.
 
-    messages ──template──► pieces        the whole conversation as it should stand
+    turns ──────template──► pieces        the whole conversation as it should stand
                              │ walked along
     transcript             segments      text and the ids that were fed or drawn; the prefix that agrees keeps its ids,
                              │           and only the rest is tokenized
-    states                 snapshots     each the record of a prefix of these ids; the deepest that still holds is gone on from
+    snapshots              states        each the record of some ids; the deepest that is a prefix of these is gone on from
                              │
                            engine
 
-Everything that can happen to a conversation (the next turn, undo, retry, another system prompt) is "make the state equal this
-transcript", and nothing else. A lost or outdated snapshot costs a longer prefill, never a wrong answer. A reply keeps its
+Everything that can happen to a conversation (the next turn, undo, retry, another branch, another system prompt) is "make the
+state equal this transcript", and nothing else. A lost snapshot costs a longer prefill, never a wrong answer. A reply keeps its
 sampled ids. Its last one is not in the state yet: it is fed with the next turn, behind which the template closes this one.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,11 +23,16 @@ from typing import Any
 from modeling.errors import InvalidRequest, MemoryExceeded
 from modeling.generation.answer import Saved
 from modeling.generation.engine import Engine
+from modeling.generation.snapshots import Snapshots
 from modeling.messages import Finished, Message, Request, SamplingParams, Token
-from modeling.text.chat import ChatFormat, Piece, Segment
+from modeling.text.chat import ChatFormat, Piece
 from modeling.text.tokenizer import Tokenizer
+from modeling.turns import Segment, Turn
 
 Events = Generator[Token | Finished, None, None]
+BUDGET = 1 << 30  # bytes of snapshots
+_NOTHING = Segment("reply", "", ())
+PREFACE = 32  # tokens of system prompt from which on its state is worth keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,35 @@ class Sync:
     added: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A turn before its answer: the transcript up to where the model speaks, of which `kept` segments are the parent's.
+
+    `preface` tokens of it stand before anything the user said. `begun` is the part of the reply that was there before.
+    """
+
+    parent: Turn | None
+    system: str | None
+    user: str
+    kept: int
+    target: list[Segment]
+    preface: int = 0
+    begun: Segment = _NOTHING
+
+    @property
+    def length(self) -> int:
+        return sum(len(segment.ids) for segment in self.target)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return _ids([*self.target, self.begun])
+
+
 class Session:
     """One conversation on an engine, for one thread.
 
-    `messages` is the truth; everything else follows from it. `last_sync` tells what the latest turn cost, and why.
+    It is a tree of `turns`, in the order in which they came about, and stands at `head` (None: at the beginning). `system` is
+    the system prompt of the turns to come. `last_sync` tells what the latest turn cost, and why.
     """
 
     def __init__(
@@ -57,20 +88,19 @@ class Session:
         *,
         system: str | None = None,
         tools: Sequence[Mapping[str, Any]] | None = None,
-        snapshots: int = 32,
+        budget: int = BUDGET,
     ) -> None:
-        """Keeps the states after the latest `snapshots` turns."""
-        self.messages: list[Message] = []
+        """Keeps up to `budget` bytes of states behind turns, and the one behind the system prompt."""
         self.system = system
+        self.turns: list[Turn] = []
+        self.head: Turn | None = None
         self.last_sync = Sync()
+        self.snapshots = Snapshots(budget)
+        self._undone: list[Turn] = []
         self._engine = engine
         self._tokenizer = tokenizer
         self._format = format
         self._tools = tools
-        self._transcript: list[Segment] = []
-        self._states: list[Saved] = []  # records of prefixes of the transcript's ids, the shortest first
-        self._most_states = snapshots
-        self._attempts = 0  # how often the last answer has been drawn anew
 
     # ---- what the user does ----
 
@@ -79,24 +109,78 @@ class Session:
 
         Raises what `ChatFormat.render` and `Engine.generate` raise.
         """
-        return self._turn([*self.messages, Message("user", text)], sampling, attempts=0)
+        return self._answer(self._draft(self.head, text), sampling)
 
     def retry(self, sampling: SamplingParams) -> Events:
-        """Draw the last answer anew, with other random numbers. The old one stays if this fails.
+        """Draw the last answer anew, with other random numbers. Raises `InvalidRequest` if there is none."""
+        last = self._last("there is no answer to draw again")
+        tried = [turn.sampling.sample_index for turn in self.turns if (turn.parent, turn.user) == (last.parent, last.user)]
+        return self._answer(self._draft(last.parent, last.user), replace(sampling, sample_index=max(tried) + 1))
 
-        Raises `InvalidRequest` if there is none.
+    def edit(self, text: str, sampling: SamplingParams) -> Events:
+        """Say `text` in place of the last question. Raises `InvalidRequest` if there is none."""
+        return self._answer(self._draft(self._last("there is no question to change").parent, text), sampling)
+
+    def go_on(self, sampling: SamplingParams) -> Events:
+        """Let the last answer go on where it was stopped.
+
+        Raises `InvalidRequest` if there is none, or the model itself had ended it.
         """
-        if not self.messages:
-            raise InvalidRequest("there is no answer to draw again", "say something first")
-        attempts = self._attempts + 1
-        return self._turn(self.messages[:-1], replace(sampling, sample_index=attempts), attempts)
+        last = self._last("there is no answer to continue")
+        if isinstance(last.stop, int):
+            raise InvalidRequest("the model had ended its answer", "ask it to go on, or draw the answer anew with /retry")
+        *target, begun = last.transcript()
+        self.last_sync = Sync(kept=len(_ids(target)) + len(begun.ids))
+        return self._answer(_Draft(last.parent, last.system, last.user, last.kept, target, begun=begun), sampling)
 
     def undo(self, turns: int = 1) -> int:
-        """Take back the last `turns` turns; returns how many there were to take back."""
-        taken = min(turns, len(self.messages) // 2)
-        del self.messages[len(self.messages) - 2 * taken :]
-        self._attempts = 0
+        """Go back by `turns` turns; returns how many there were to take back."""
+        taken = 0
+        while taken < turns and self.head is not None:
+            self._undone.append(self.head)
+            self.head = self.head.parent
+            taken += 1
         return taken
+
+    def redo(self, turns: int = 1) -> int:
+        """Bring back what was undone since the last answer; returns how many turns that were."""
+        brought = 0
+        while brought < turns and self._undone:
+            self.head = self._undone.pop()
+            brought += 1
+        return brought
+
+    def goto(self, turn: Turn | None) -> None:
+        """Stand behind another turn of the tree (None: at the beginning), under the system prompt that it had."""
+        self.head = turn
+        self._undone.clear()
+        if turn is not None:
+            self.system = turn.system
+
+    def restore(self, turns: Sequence[Turn], head: Turn | None) -> None:
+        """Take over a conversation that was kept elsewhere: its turns in their order, and where it stood."""
+        self.turns = list(turns)
+        self.goto(head)
+
+    @property
+    def messages(self) -> list[Message]:
+        """What was said up to where the conversation stands, without the system prompt."""
+        return self.head.messages() if self.head is not None else []
+
+    @property
+    def transcript(self) -> list[Segment]:
+        """All segments up to where the conversation stands."""
+        return self.head.transcript() if self.head is not None else []
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All ids of the transcript, as they were fed or drawn."""
+        return _ids(self.transcript)
+
+    @property
+    def state(self) -> Saved | None:
+        """The deepest state there is of this transcript."""
+        return self.snapshots.deepest(self.ids)
 
     @property
     def template(self) -> str:
@@ -107,64 +191,73 @@ class Session:
         """End the template's process. The session can go on: another is started when it is needed."""
         self._format.close()
 
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """All ids of the transcript, as they were fed or drawn."""
-        return _ids(self._transcript)
-
-    @property
-    def state_tokens(self) -> int:
-        """How many tokens the latest state is the record of."""
-        return self._states[-1].length if self._states else 0
-
     # ---- a turn ----
 
-    def _turn(self, messages: list[Message], sampling: SamplingParams, attempts: int) -> Events:
-        """Bring the state up to `messages`, and let the model speak."""
-        target = self._synchronize(messages)
-        return self._answer(messages, target, sampling, attempts)
+    def _last(self, what: str) -> Turn:
+        if self.head is None:
+            raise InvalidRequest(what, "say something first")
+        return self.head
 
-    def _synchronize(self, messages: Sequence[Message]) -> list[Segment]:
-        """The transcript of `messages` up to where the model speaks; of the old one, what agrees keeps its ids."""
-        whole = messages if self.system is None else [Message("system", self.system), *messages]
+    def _draft(self, parent: Turn | None, user: str) -> _Draft:
+        """The transcript up to where the model answers `user`; of the parent's, what agrees with the template keeps its ids."""
+        said = [*(parent.messages() if parent is not None else []), Message("user", user)]
+        whole = said if self.system is None else [Message("system", self.system), *said]
         pieces = self._format.render(whole, tools=self._tools, add_generation_prompt=True)
-        kept, rest = agree(self._transcript, pieces)
+        before = parent.transcript() if parent is not None else []
+        kept, rest = agree(before, pieces)
+        target = kept + self._format.encode(rest)
+        preface = 0
+        if not kept:
+            first = next((place for place, piece in enumerate(pieces) if piece.message_index == len(whole) - len(said)), 0)
+            preface = len(_ids(target[:first]))
         length = len(_ids(kept))
-        self.last_sync = Sync(length, len(self.ids) - length, added="".join(piece.text for piece in rest))
-        return kept + self._format.encode(rest)
+        self.last_sync = Sync(length, len(_ids(before)) - length, added="".join(piece.text for piece in rest))
+        return _Draft(parent, self.system, user, len(kept), target, preface)
 
-    def _answer(self, messages: list[Message], target: list[Segment], sampling: SamplingParams, attempts: int) -> Events:
-        ids = _ids(target)
-        states = [state for state in self._states if state.length <= self.last_sync.kept]
-        usable = [state for state in states if state.length < len(ids)]
-        start = usable[-1] if usable else None
-        self.last_sync = replace(self.last_sync, reused=start.length if start else 0)
+    def _answer(self, draft: _Draft, sampling: SamplingParams) -> Events:
+        """Bring the state up to the draft, and let the model speak. Its turn is the new head as soon as it has ended."""
+        ids = draft.ids
+        start = self.snapshots.deepest(ids)
+        self.last_sync = replace(self.last_sync, reused=start.length if start is not None else 0)
         saved: list[Saved] = []
-        shown: list[str] = []
-        for event in self._events(Request(ids, sampling), start, saved):
+        shown = [draft.begun.text]
+        for event in self._events(Request(ids, sampling), start, saved, draft.preface):
             shown.append(event.text)
-            if isinstance(event, Finished) and event.token_ids:
-                drawn = event.token_ids[:-1] if isinstance(event.stop, int) else event.token_ids
-                reply, whole = self._reply("".join(shown), drawn)
-                self.messages = [*messages, Message("assistant", reply.text)]
-                self._transcript = [*target, reply]
-                self._attempts = attempts
-                self._remember(states, [state for state in saved if state.length <= len(ids) + whole])
+            if isinstance(event, Finished):
+                self._keep(draft, sampling, event, "".join(shown), saved)
             yield event
 
-    def _events(self, request: Request, start: Saved | None, saved: list[Saved]) -> Events:
-        """The engine's events. If memory runs out before the first, the states of other turns make room."""
-        begun = False
-        try:
-            for event in self._engine.generate(request, start=start, keep=saved.append):
-                begun = True
-                yield event
-        except MemoryExceeded:
-            if begun or not self._states or self._states == [start]:
-                raise
-            self._states = [] if start is None else [start]
-            saved.clear()
-            yield from self._engine.generate(request, start=start, keep=saved.append)
+    def _events(self, request: Request, start: Saved | None, saved: list[Saved], preface: int) -> Events:
+        """The engine's events. If memory runs out before the first, the states of other turns make room: they share pages."""
+        marks = (preface,) if preface >= PREFACE and (start is None or start.length < preface) else ()
+        begun = ended = False
+        while not ended:
+            try:
+                for event in self._engine.generate(request, start=start, keep=saved.append, marks=marks):
+                    begun = True
+                    yield event
+                ended = True
+            except MemoryExceeded:
+                if begun or not self.snapshots.forget_half(start):
+                    raise
+                saved.clear()
+
+    def _keep(self, draft: _Draft, sampling: SamplingParams, end: Finished, text: str, saved: Sequence[Saved]) -> None:
+        """Remember the turn, if anything was said, and the states that still are records of its transcript."""
+        if end.token_ids:
+            drawn = end.token_ids[:-1] if isinstance(end.stop, int) else end.token_ids
+            reply, whole = self._reply(text, draft.begun.ids + drawn)
+            segments = (*draft.target[draft.kept :], reply)
+            place = (draft.parent, draft.system, draft.user, reply.text, draft.kept, segments)
+            self.head = Turn(*place, end.reason, end.stop, sampling, end.stats, time.time())
+            self.turns.append(self.head)
+            self._undone.clear()
+            ids, valid = _ids([*draft.target, reply]), draft.length + whole
+        else:
+            ids, valid = draft.ids, len(draft.ids)
+        for state in saved:
+            if 0 < state.length <= valid:
+                self.snapshots.add(ids, state, pinned=state.length == draft.preface)
 
     def _reply(self, text: str, drawn: tuple[int, ...]) -> tuple[Segment, int]:
         """The reply as a segment, and how many of its ids are the drawn ones: all, unless a stop string cut the text."""
@@ -173,12 +266,6 @@ class Session:
             whole -= 1
         rest = self._tokenizer.encode_content(text[len(before) :]) if len(text) > len(before) else ()
         return Segment("reply", text, drawn[:whole] + rest), whole
-
-    def _remember(self, states: list[Saved], latest: list[Saved]) -> None:
-        """Keep the newest states, and the oldest: it is behind the system prompt and the first question."""
-        self._states = states + latest
-        if len(self._states) > self._most_states:
-            self._states = self._states[:1] + self._states[len(self._states) - self._most_states + 1 :]
 
 
 def agree(transcript: Sequence[Segment], pieces: Sequence[Piece]) -> tuple[list[Segment], list[Piece]]:

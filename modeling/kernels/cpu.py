@@ -20,7 +20,7 @@ class _Switch:
     def enter(self) -> None:
         with self._lock:
             if self._inside == 0:
-                self._before = torch.backends.mkldnn.enabled
+                self._before = bool(torch.backends.mkldnn.enabled)
                 torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property of the module, untyped
             self._inside += 1
 

@@ -26,6 +26,7 @@ from modeling.messages import Message
 from modeling.text.provenance import TEMPLATE
 from modeling.text.renderer import Renderer
 from modeling.text.tokenizer import Tokenizer
+from modeling.turns import Segment
 
 _PROBE = "falcon"  # a reply that no template has a reason to change
 
@@ -41,15 +42,6 @@ class Piece:
     kind: Literal["template", "content"]
     text: str
     message_index: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of a transcript: text and its ids. A "reply" keeps its sampled ids and is never encoded again."""
-
-    kind: Literal["template", "content", "reply"]
-    text: str
-    ids: tuple[int, ...]
 
 
 class ChatFormat:

@@ -13,7 +13,8 @@ from modeling.api import OpenModel, open_model
 from modeling.errors import ContextExceeded, InvalidRequest
 from modeling.generation.session import Session, agree
 from modeling.messages import Finished, ModelSpec, Request, SamplingParams
-from modeling.text.chat import ChatFormat, Piece, Segment
+from modeling.text.chat import ChatFormat, Piece
+from modeling.turns import Segment
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
@@ -53,6 +54,12 @@ def start(opened: OpenModel) -> Iterator[Any]:
         format.close()
 
 
+@pytest.fixture(scope="module")
+def witness(opened: OpenModel) -> OpenModel:
+    """The same model without any memory of the conversation."""
+    return open_model(ModelSpec(opened.info.name, dtype="float32", device="cpu"))
+
+
 def greedy(count: int = 6, **more: Any) -> SamplingParams:
     return SamplingParams(**{"temperature": 0.0, "max_tokens": count, **more})
 
@@ -62,24 +69,24 @@ def finish(events: Iterator[Any]) -> tuple[str, Finished]:
     return "".join(event.text for event in told), told[-1]
 
 
-def fresh(opened: OpenModel, session: Session, end: Finished, sampling: SamplingParams) -> tuple[int, ...]:
-    """What a model without any memory of the conversation answers to the very same ids."""
+def fresh(witness: OpenModel, session: Session, end: Finished, sampling: SamplingParams) -> tuple[int, ...]:
+    """What a model that has heard nothing yet answers to the very same ids, all in one piece."""
     prompt = session.ids[: end.stats.prompt_tokens]
-    told = list(opened.engine.generate(Request(prompt, sampling)))
+    told = list(witness.engine.generate(Request(prompt, sampling)))
     assert isinstance(told[-1], Finished) and told[-1].stats.reused_tokens == 0
     return told[-1].token_ids
 
 
 @pytest.mark.promise
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_twenty_turns_equal_a_fresh_reading(opened: OpenModel, start: Any, name: str) -> None:
+def test_twenty_turns_equal_a_fresh_reading(witness: OpenModel, start: Any, name: str) -> None:
     session = start(TEMPLATES[name], system=None if name in ("inst", "date") else "You are terse.")
     read = 0
     for turn in range(20):
         sampling = greedy(3 + turn % 5) if turn % 2 else greedy(5, temperature=1.0, seed=turn)
         question = f" Question {turn}: what is {turn} + <|im_end|>?\n" if turn % 3 else f"And {turn}?"
         text, end = finish(session.ask(question, sampling))
-        assert end.token_ids == fresh(opened, session, end, sampling)
+        assert end.token_ids == fresh(witness, session, end, sampling)
         assert session.messages[-1].content == text
         stats, sync = end.stats, session.last_sync
         assert stats.prompt_tokens == stats.reused_tokens + stats.prefilled_tokens
@@ -112,7 +119,7 @@ def test_undo_and_the_same_again(start: Any) -> None:
     assert session.undo(9) == 2 and session.messages == [] and session.undo() == 0
 
 
-def test_retry_draws_anew_and_keeps_the_question(opened: OpenModel, start: Any) -> None:
+def test_retry_draws_anew_and_keeps_the_question(witness: OpenModel, start: Any) -> None:
     session = start()
     with pytest.raises(InvalidRequest, match="no answer"):
         session.retry(greedy())
@@ -121,14 +128,14 @@ def test_retry_draws_anew_and_keeps_the_question(opened: OpenModel, start: Any) 
     for _ in range(3):
         text, end = finish(session.retry(sampling))
         texts.add(text)
-        assert end.token_ids != fresh(opened, session, end, sampling)  # other random numbers
+        assert end.token_ids != fresh(witness, session, end, sampling)  # other random numbers
     assert len(texts) == 4 and len(session.messages) == 2
     finish(session.ask("two", sampling))
     assert len(session.messages) == 4
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
-def test_a_stop_string_leaves_exactly_the_kept_tokens(opened: OpenModel, start: Any, length: int) -> None:
+def test_a_stop_string_leaves_exactly_the_kept_tokens(witness: OpenModel, opened: OpenModel, start: Any, length: int) -> None:
     probe = start()
     answer, _ = finish(probe.ask("tell me", greedy(24, ignore_eos=True)))
     stop = answer[9 : 9 + length]
@@ -137,10 +144,10 @@ def test_a_stop_string_leaves_exactly_the_kept_tokens(opened: OpenModel, start: 
     assert end.stop == stop and text == answer[: answer.index(stop)] == session.messages[-1].content
     assert opened.decode(session.ids).endswith(text)
     _, end = finish(session.ask("go on", greedy()))
-    assert end.token_ids == fresh(opened, session, end, greedy())
+    assert end.token_ids == fresh(witness, session, end, greedy())
 
 
-def test_an_answer_stopped_half_way_stays_and_goes_on(opened: OpenModel, start: Any) -> None:
+def test_an_answer_stopped_half_way_stays_and_goes_on(witness: OpenModel, opened: OpenModel, start: Any) -> None:
     session = start()
     events = session.ask("tell me", greedy(40, ignore_eos=True))
     shown = [next(events).text for _ in range(5)]
@@ -148,11 +155,11 @@ def test_an_answer_stopped_half_way_stays_and_goes_on(opened: OpenModel, start: 
     rest, end = finish(events)
     assert end.reason == "interrupt" and session.messages[-1].content == "".join(shown) + rest
     _, end = finish(session.ask("go on", greedy()))
-    assert end.token_ids == fresh(opened, session, end, greedy())
+    assert end.token_ids == fresh(witness, session, end, greedy())
     assert end.stats.reused_tokens >= session.last_sync.kept - 1
 
 
-def test_a_turn_stopped_before_its_first_token_was_never_said(opened: OpenModel, start: Any) -> None:
+def test_a_turn_stopped_before_its_first_token_was_never_said(witness: OpenModel, opened: OpenModel, start: Any) -> None:
     session = start()
     finish(session.ask("one", greedy()))
     before = (list(session.messages), session.ids)
@@ -167,10 +174,12 @@ def test_a_turn_stopped_before_its_first_token_was_never_said(opened: OpenModel,
     assert end.reason == "interrupt" and end.token_ids == ()
     assert (session.messages, session.ids) == before
     _, end = finish(session.ask("two", greedy()))
-    assert end.token_ids == fresh(opened, session, end, greedy())
+    assert end.token_ids == fresh(witness, session, end, greedy())
 
 
-def test_a_turn_stopped_within_a_chunk_waits_for_a_layer_and_not_for_the_chunk(opened: OpenModel, start: Any) -> None:
+def test_a_turn_stopped_within_a_chunk_waits_for_a_layer_and_not_for_the_chunk(
+    witness: OpenModel, opened: OpenModel, start: Any
+) -> None:
     session = start()
     finish(session.ask("one", greedy()))
     passed: list[int] = []
@@ -188,16 +197,16 @@ def test_a_turn_stopped_within_a_chunk_waits_for_a_layer_and_not_for_the_chunk(o
             hook.remove()
     assert (end.reason, end.token_ids, len(passed)) == ("interrupt", (), 1) and len(blocks) > 1
     _, end = finish(session.ask("three", greedy()))
-    assert end.token_ids == fresh(opened, session, end, greedy())
+    assert end.token_ids == fresh(witness, session, end, greedy())
 
 
-def test_another_system_prompt_is_read_with_all_that_follows(opened: OpenModel, start: Any) -> None:
+def test_another_system_prompt_is_read_with_all_that_follows(witness: OpenModel, start: Any) -> None:
     session = start(system="Be brief.")
     finish(session.ask("one", greedy()))
     session.system = "Be wordy."
     _, end = finish(session.ask("two", greedy()))
     assert end.stats.reused_tokens == 0 and session.last_sync.dropped > 0
-    assert end.token_ids == fresh(opened, session, end, greedy())
+    assert end.token_ids == fresh(witness, session, end, greedy())
 
 
 def test_nothing_is_lost_when_a_turn_is_refused(opened: OpenModel, start: Any) -> None:
@@ -211,13 +220,13 @@ def test_nothing_is_lost_when_a_turn_is_refused(opened: OpenModel, start: Any) -
     assert (session.messages, session.ids) == before
 
 
-def test_few_snapshots_cost_time_and_change_nothing(opened: OpenModel, start: Any) -> None:
-    session = start(snapshots=2)
+def test_few_snapshots_cost_time_and_change_nothing(witness: OpenModel, opened: OpenModel, start: Any) -> None:
+    session = start(budget=2 * opened.info.state_bytes, system="Remember well what this is about. " * 4)
     for turn in range(6):
         finish(session.ask(f"turn {turn}", greedy()))
     session.undo(3)
     _, end = finish(session.ask("again", greedy()))
-    assert end.token_ids == fresh(opened, session, end, greedy())
+    assert end.token_ids == fresh(witness, session, end, greedy())
     assert 0 < end.stats.reused_tokens < session.last_sync.kept
 
 
