@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,15 +13,19 @@ import torch
 
 from modeling import kernels
 from modeling.checkpoint.files import Checkpoint, find
+from modeling.checkpoint.identity import identify, of_text
 from modeling.checkpoint.load import load
 from modeling.checkpoint.placement import Plan, free_memory
+from modeling.checkpoint.statefile import read_state, write_state
 from modeling.config import load_config
+from modeling.errors import StateRefused
 from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 from modeling.generation.session import Session
 from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
 from modeling.models import LanguageModel
+from modeling.state import ModelState, Snapshot
 from modeling.text.chat import ChatFormat
 from modeling.text.stream import StreamDecoder
 from modeling.text.tokenizer import Tokenizer
@@ -36,6 +41,7 @@ class OpenModel:
     defaults: SamplingParams
     tokenizer: Tokenizer
     engine: Engine
+    folder: Path
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Text as it stands → ids; special tokens written in it are recognised."""
@@ -49,6 +55,38 @@ class OpenModel:
         Raises `InvalidRequest` if there is neither.
         """
         return Session(self.engine, self.tokenizer, ChatFormat.of(self.tokenizer, template), system=system, tools=tools)
+
+    def identity(self, session: Session) -> dict[str, str]:
+        """What a state of `session` belongs to: hashes of config, weights, tokenizer and template, and the number format."""
+        info = self.info
+        facts = {"template": of_text(session.template), "dtype": info.dtype, "quantization": info.quantization or "none"}
+        return identify(self.folder) | facts
+
+    def save_state(self, session: Session, path: Path) -> int:
+        """Write the deepest state of `session` to a file; returns how many tokens it is the record of (0: nothing is written).
+
+        Raises `WriteFailed`.
+        """
+        state = session.state
+        if not isinstance(state, Snapshot):
+            return 0
+        write_state(path, state.tensors(), session.ids[: state.length], self.identity(session))
+        return state.length
+
+    def load_state(self, session: Session, path: Path) -> int:
+        """Bring back a state of `session` that `save_state` wrote; returns how many tokens need not be read again.
+
+        Raises `StateRefused` for a file that is missing, damaged, of another model, or the record of other tokens.
+        """
+        ids, tensors = read_state(path, self.identity(session))
+        own = session.ids[: len(ids)]
+        if ids != own:
+            same = next((place for place, (a, b) in enumerate(zip(ids, own, strict=False)) if a != b), len(own))
+            raise StateRefused(f"the state in {path.name} is of another text from token {same} on", "it is read again instead")
+        memory = self.engine.runner.state
+        assert isinstance(memory, ModelState)
+        session.snapshots.add(ids, memory.adopt(tensors, len(ids)))
+        return len(ids)
 
     def decode(self, ids: Iterable[int]) -> str:
         """ids → text without special tokens."""
@@ -74,7 +112,7 @@ def open_model(
     runner = Runner(model, slots, spec.prefill_chunk, room)
     engine = Engine(runner, lambda: StreamDecoder(tokenizer), defaults.stop_ids | tokenizer.end_of_turn_ids)
     info = _describe(checkpoint, model, runner, backend, _notices(model, runner, defaults))
-    return OpenModel(info, defaults.sampling, tokenizer, engine)
+    return OpenModel(info, defaults.sampling, tokenizer, engine, checkpoint.folder)
 
 
 def open_language_model(spec: ModelSpec, *, slots: int = 1, progress: ProgressSink | None = None) -> LanguageModel:

@@ -13,7 +13,7 @@ Forking and snapshots share pages; whoever writes into a shared page copies it f
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -56,8 +56,9 @@ class MambaState:
         self.conv.copy_(other.conv)
         self.ssm.copy_(other.ssm)
 
-    def clone(self) -> MambaState:
-        return MambaState(self.conv.clone(), self.ssm.clone())
+    def to_host(self) -> MambaState:
+        """A copy on the CPU."""
+        return MambaState(self.conv.to("cpu", copy=True), self.ssm.to("cpu", copy=True))
 
     def zero_(self) -> None:
         self.conv.zero_()
@@ -175,6 +176,17 @@ class Snapshot:
         """Bytes of the recurrent tensors; shared pages belong to the pool."""
         return sum(layer.nbytes for layer in self.mamba)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it by name, on the CPU: conv (c, k), ssm (…) and, with a pool, keys, values (length, g, p) of each layer."""
+        found: dict[str, Tensor] = {}
+        for i, layer in enumerate(self.mamba):
+            found |= {f"{i}.conv": layer.conv[0].cpu(), f"{i}.ssm": layer.ssm[0].cpu()}
+            if self.pool is not None:
+                rows = _rows_of(self.pages, self.length)
+                for name, memory in (("keys", self.pool.keys[i]), ("values", self.pool.values[i])):
+                    found[f"{i}.{name}"] = memory[rows if isinstance(rows, slice) else rows.to(memory.device)].cpu()
+        return found
+
 
 class ModelState:
     """The memory of `slots` independent sequences. `lengths[i]` is the number of tokens that slot i has consumed."""
@@ -214,8 +226,8 @@ class ModelState:
         self._set(target, self.lengths[source], self.pages[source], share=True)
 
     def snapshot(self, slot: int) -> Snapshot:
-        """A copy of a slot that `restore` can bring back, into any slot and any number of times."""
-        mamba = [layer.clone() for layer in self._rows(slot, slot + 1)]
+        """A copy of a slot that `restore` can bring back, into any slot and any number of times. It lies in host memory."""
+        mamba = [layer.to_host() for layer in self._rows(slot, slot + 1)]
         return Snapshot(self.lengths[slot], mamba, list(self.pages[slot]), self.pool)
 
     def restore(self, slot: int, snapshot: Snapshot) -> None:
@@ -228,6 +240,42 @@ class ModelState:
         for layer, saved in zip(self._rows(slot, slot + 1), snapshot.mamba, strict=True):
             layer.copy_(saved)
         self._set(slot, snapshot.length, snapshot.pages, share=True)
+
+    def adopt(self, tensors: Mapping[str, Tensor], length: int) -> Snapshot:
+        """The snapshot whose `tensors` these are, in this memory.
+
+        Raises `StateRefused` if they are of another shape or dtype, `MemoryExceeded` if there are not enough pages for them.
+        """
+        for name, (shape, dtype) in self._stored(length).items():
+            found = tensors.get(name)
+            if found is None or found.shape != shape or found.dtype != dtype:
+                raise StateRefused("the state has another shape than this model's", "feed its tokens again instead")
+        mamba = [
+            MambaState(tensors[f"{i}.conv"][None].clone(), tensors[f"{i}.ssm"][None].clone()) for i in range(len(self.mamba))
+        ]
+        if self.pool is None:
+            return Snapshot(length, mamba, [], None)
+        pages: list[int] = []
+        try:
+            while len(pages) * PAGE < length:
+                pages.append(self.pool.take())
+            rows = _rows_of(pages, length)
+            for i, (keys, values) in enumerate(zip(self.pool.keys, self.pool.values, strict=True)):
+                keys[rows], values[rows] = tensors[f"{i}.keys"].to(keys), tensors[f"{i}.values"].to(values)
+            return Snapshot(length, mamba, pages, self.pool)
+        finally:
+            self.pool.release(pages)  # the snapshot holds them, if it came to be
+
+    def _stored(self, length: int) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+        """Shape and dtype of each of a snapshot's `tensors`."""
+        found: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
+        for i, layer in enumerate(self.mamba):
+            found[f"{i}.conv"] = (tuple(layer.conv.shape[1:]), layer.conv.dtype)
+            found[f"{i}.ssm"] = (tuple(layer.ssm.shape[1:]), layer.ssm.dtype)
+            if self.pool is not None:
+                memory = self.pool.keys[i]
+                found[f"{i}.keys"] = found[f"{i}.values"] = ((length, *memory.shape[1:]), memory.dtype)
+        return found
 
     def _rows(self, start: int, stop: int) -> list[MambaState]:
         """The recurrent memory of slots start … stop−1, as views. Raises `IndexError` where a slice would just be empty."""
@@ -317,12 +365,17 @@ class ModelState:
 
     def _context(self, slot: int, length: int) -> slice | Tensor:
         """Where the first `length` tokens of a slot lie in a layer's keys and values."""
-        pages = self.pages[slot][: -(-length // PAGE)]
-        first = pages[0]
-        if pages == list(range(first, first + len(pages))):
-            return slice(first * PAGE, first * PAGE + length)
-        rows = torch.tensor(pages)[:, None] * PAGE + torch.arange(PAGE)  # pages PAGE
-        return rows.flatten()[:length]
+        return _rows_of(self.pages[slot], length)
+
+
+def _rows_of(pages: Sequence[int], length: int) -> slice | Tensor:
+    """Where the first `length` tokens lie that these pages hold: a slice if the pages are neighbours, else indices."""
+    pages = list(pages[: -(-length // PAGE)])
+    first = pages[0] if pages else 0
+    if pages == list(range(first, first + len(pages))):
+        return slice(first * PAGE, first * PAGE + length)
+    rows = torch.tensor(pages)[:, None] * PAGE + torch.arange(PAGE)  # pages PAGE
+    return rows.flatten()[:length]
 
 
 def _unless(cancelled: Callable[[], bool], layers: Iterable[LayerState]) -> Iterator[LayerState]:

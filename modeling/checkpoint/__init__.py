@@ -5,7 +5,8 @@
     names       tensors ↔ parameters: each filled exactly once, or an error that says which
     memory      what a load needs, what a device has
     placement   accelerate's plan: which block lives where (offload: blocks whose weights visit for a forward pass)
+    statefile   a conversation's state ↔ a file (identity: whose it is)
     load        meta model → plan → tensors streamed to their device (reader: from file bytes to a tensor)
 
-Only `placement`, `offload`, `reader` and `load` import torch.
+Only `placement`, `offload`, `reader`, `statefile` and `load` import torch.
 """

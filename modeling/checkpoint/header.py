@@ -61,6 +61,20 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
 
     Raises `BadModelFile` for anything but a regular, whole and well-formed file.
     """
+    header, start, size = _read(path)
+    _metadata(path, header)
+    tensors = _tensors(path, header, start)
+    _check_layout(path, tensors, start, size)
+    return tensors
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts that a safetensors file carries beside its tensors. Raises as `read_header`."""
+    return _metadata(path, _read(path)[0])
+
+
+def _read(path: Path) -> tuple[dict[str, Any], int, int]:
+    """The header's JSON object, where the data begin, and the file's size."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe or device would block or never end
@@ -73,9 +87,7 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
             raw = file.read(length)
     except OSError as error:
         raise BadModelFile(f"{path} cannot be read: {error.strerror or error}", "check the file and its permissions") from None
-    tensors = _tensors(path, _parse(path, raw), start=8 + length)
-    _check_layout(path, tensors, start=8 + length, size=status.st_size)
-    return tensors
+    return _parse(path, raw), 8 + length, status.st_size
 
 
 def refuse_impostor(path: Path, prefix: bytes) -> None:
@@ -127,10 +139,15 @@ def _parse(path: Path, raw: bytes) -> dict[str, Any]:
     return header
 
 
-def _tensors(path: Path, header: dict[str, Any], start: int) -> dict[str, StoredTensor]:
+def _metadata(path: Path, header: dict[str, Any]) -> dict[str, str]:
+    """Takes the metadata out of the header: what is left are tensors."""
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         _bad(path, "has metadata that is not a map of strings")
+    return metadata
+
+
+def _tensors(path: Path, header: dict[str, Any], start: int) -> dict[str, StoredTensor]:
     return {name: _tensor(path, name, entry, start) for name, entry in header.items()}
 
 

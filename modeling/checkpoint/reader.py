@@ -55,6 +55,15 @@ class Reader:
         self.into(target, stored)
         return target
 
+    def exact(self, stored: StoredTensor, dtype: torch.dtype) -> Tensor:
+        """The stored tensor, of any dtype, on the CPU. Raises `BadModelFile` if it was not stored as `dtype`."""
+        target = torch.empty(stored.shape, dtype=dtype)
+        if target.nbytes != stored.nbytes:
+            raise BadModelFile(f"{stored.file} holds {stored.dtype} where {dtype} belongs", "download the model again")
+        with _opened(stored) as file:
+            _fill(file, target.view(-1).view(torch.uint8), stored)
+        return target
+
     def equal(self, one: StoredTensor, other: StoredTensor) -> bool:
         """Whether two stored tensors of one dtype and shape hold the same bytes."""
         if (one.dtype, one.shape) != (other.dtype, other.shape):
