@@ -26,9 +26,9 @@ def main() -> NoReturn:
         code = run(sys.argv[1:])
     except KeyboardInterrupt:  # a second Ctrl-C while the first is being dealt with
         code = ExitCode.INTERRUPTED
-    except signals.Terminated:
-        code = ExitCode.TERMINATED
-    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+    except signals.Terminated as end:
+        code = 128 + end.number
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.HUNG_UP):
         os._exit(code)  # a library that was stopped half way through its import or download must not delay the exit
     sys.exit(code)
 
@@ -47,8 +47,8 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.PIPE_CLOSED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except signals.Terminated:
-        return ExitCode.TERMINATED
+    except signals.Terminated as end:
+        return 128 + end.number
     except BrokenPipeError:
         console.abandon_stdout()
         return ExitCode.PIPE_CLOSED

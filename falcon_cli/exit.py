@@ -33,6 +33,7 @@ class ExitCode(IntEnum):
     STATE_REFUSED = 5, "a saved session or state was refused: damaged, or of another model"
     BAD_MODEL_FILE = 6, "a bad model file: damaged, or of a kind that falcon does not run"
     IO = 74, "output could not be written, for example to a full disk (EX_IOERR)"
+    HUNG_UP = 129, "the terminal was closed (128 + SIGHUP)"
     INTERRUPTED = 130, "Ctrl-C (128 + SIGINT); what had been made was written"
     PIPE_CLOSED = 141, "the reader of a pipe went away, as in falcon … | head -1 (128 + SIGPIPE)"
     TERMINATED = 143, "ended by SIGTERM (128 + SIGTERM)"

@@ -111,7 +111,7 @@ def test_ctrl_c_leaves_valid_json(start: Start) -> None:
     assert [chr(i) for i in result["completion_ids"]] == list(result["text"])
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_during_the_load_ends_it_without_a_traceback(number: signal.Signals, code: int, start: Start) -> None:
     process = start("generate", "a", "-m", "loading")
     read_until(process.stderr, b"loading\n")

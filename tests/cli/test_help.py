@@ -42,7 +42,7 @@ def test_the_exit_codes_are_all_told(falcon: Falcon) -> None:
         assert f"{int(code):>5}  {code.meaning}\n" in text
     assert ExitCode.INTERRUPTED == 128 + signal.SIGINT
     assert ExitCode.PIPE_CLOSED == 128 + signal.SIGPIPE
-    assert ExitCode.TERMINATED == 128 + signal.SIGTERM
+    assert ExitCode.TERMINATED == 128 + signal.SIGTERM and ExitCode.HUNG_UP == 128 + signal.SIGHUP
     assert ExitCode.IO == os.EX_IOERR
     codes = README.read_text("utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
     assert [int(number) for number in re.findall(r"(?:^|· ?)(\d+) ", codes, re.MULTILINE)] == list(ExitCode)
