@@ -11,7 +11,7 @@ A turn holds what its transcript adds to that of its parent, so that the exact i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from modeling.messages import FinishReason, Message, SamplingParams, Stats
@@ -61,6 +61,10 @@ class Turn:
         for turn in self.path():
             whole[turn.kept :] = turn.segments
         return whole
+
+    def text_only(self, parent: Turn | None) -> Turn:
+        """The same behind `parent`, without ids: for another tokenizer or template, which will make its own."""
+        return replace(self, parent=parent, kept=0, segments=())
 
     def _upwards(self) -> Iterator[Turn]:
         turn: Turn | None = self

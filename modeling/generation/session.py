@@ -162,6 +162,24 @@ class Session:
         self.turns = list(turns)
         self.goto(head)
 
+    def read_again(self) -> int:
+        """Bring the state up to where the conversation stands, but for its last token; returns how many tokens were fed.
+
+        Raises what `Engine.generate` raises.
+        """
+        prompt, saved = self.ids[:-1], list[Saved]()
+        start = self.snapshots.deepest(self.ids)
+        if not prompt or (start is not None and start.length == len(prompt)):
+            return 0
+        fed = 0
+        for event in self._events(Request(prompt, SamplingParams(max_tokens=0)), start, saved, 0):
+            if isinstance(event, Finished):
+                fed = event.stats.prefilled_tokens
+        for state in saved:
+            if state.length:
+                self.snapshots.add(prompt, state)
+        return fed
+
     @property
     def messages(self) -> list[Message]:
         """What was said up to where the conversation stands, without the system prompt."""

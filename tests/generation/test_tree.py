@@ -186,3 +186,29 @@ def test_a_turn_knows_its_way_and_its_words(session: Session) -> None:
     assert isinstance(head, Turn) and head.path() == session.turns
     assert [segment.kind for segment in head.segments][-1] == "reply"
     assert head.transcript() == session.transcript and head.reply == session.messages[-1].content
+
+
+def test_a_lost_state_is_read_again_at_once(session: Session, opened: OpenModel) -> None:
+    for text in ("one", "two"):
+        finish(session.ask(text, DRAWN))
+    other = opened.converse()
+    assert other.read_again() == 0
+    other.restore(session.turns, session.head)
+    assert other.read_again() == len(session.ids) - 1 and other.read_again() == 0
+    one, two = finish(session.ask("three", DRAWN))[1], finish(other.ask("three", DRAWN))[1]
+    assert one.token_ids == two.token_ids and one.stats.reused_tokens == two.stats.reused_tokens
+    other.close()
+
+
+def test_a_conversation_moves_to_another_template(session: Session, opened: OpenModel, witness: OpenModel) -> None:
+    for text in ("one", "two"):
+        finish(session.ask(text, DRAWN))
+    other = opened.converse("{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}")
+    one = session.turns[0].text_only(None)
+    other.restore([one, two := session.turns[1].text_only(one)], two)
+    assert (other.messages, other.ids) == (session.messages, ())
+    _, end = finish(other.ask("three", DRAWN))
+    text = opened.decode(other.ids)
+    assert all(message.content in text for message in session.messages) and "[user] one\n[assistant]" in text
+    assert end.token_ids == fresh(witness, other.ids[: end.stats.prompt_tokens], DRAWN)
+    other.close()
