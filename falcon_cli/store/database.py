@@ -1,0 +1,272 @@
+"""The file that holds the sessions: one SQLite database, which survives the death of any process at any instant.
+
+A write-ahead log, flushed to the disk with every commit, makes a committed turn durable and never leaves half a one. Who writes
+holds the write lock from the first statement of a transaction on, so that two processes take turns. What SQLite says about a
+disk or a file becomes a `FalconError` here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from falcon_cli.store.rows import COLUMNS, decode
+from modeling.errors import FalconError, StateRefused, WriteFailed
+
+APPLICATION, VERSION = 0x66616C63, 1  # "falc"; a change of the tables that older versions cannot live with adds one
+PATIENCE = 10.0  # seconds to wait for another process
+LOG_LIMIT = 4 << 20  # bytes of the write-ahead log from which on it is moved into the database
+
+_TABLES = (
+    """CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        created REAL NOT NULL,
+        updated REAL NOT NULL,
+        system TEXT,
+        head INTEGER REFERENCES turns(id) DEFERRABLE INITIALLY DEFERRED
+    )""",
+    """CREATE TABLE models (  -- each that a session was held with; the latest is the session's own
+        id INTEGER PRIMARY KEY,
+        session TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        revision TEXT,
+        identity TEXT NOT NULL
+    )""",
+    f"""CREATE TABLE turns (  -- rows are added and removed, never changed
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        session TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+        parent INTEGER REFERENCES turns(id) DEFERRABLE INITIALLY DEFERRED,
+        depth INTEGER NOT NULL,  -- how many turns the conversation has up to here
+        model INTEGER NOT NULL REFERENCES models(id) DEFERRABLE INITIALLY DEFERRED,
+        {", ".join(COLUMNS)}
+    )""",
+    """CREATE TABLE branches (
+        session TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        turn INTEGER NOT NULL REFERENCES turns(id) DEFERRABLE INITIALLY DEFERRED,
+        PRIMARY KEY (session, name)
+    )""",
+    "CREATE INDEX models_of_session ON models(session)",
+    "CREATE INDEX turns_of_session ON turns(session, depth)",
+    "CREATE INDEX turns_of_parent ON turns(parent)",
+    "CREATE INDEX turns_of_model ON turns(model)",
+    "CREATE INDEX branches_of_turn ON branches(turn)",
+    "CREATE INDEX sessions_of_head ON sessions(head)",
+)
+
+
+class Damaged(StateRefused):
+    """The file is no database, or one that is damaged."""
+
+
+class Database:
+    """The open database, for one thread. Every method raises `WriteFailed` or `StateRefused` for what goes wrong with the disk.
+
+    A damaged file is marked by another beside it (see `damage`), because it may not show at the next opening.
+    """
+
+    def __init__(self, file: Path, *, reading: bool = False) -> None:
+        """Open the file, and make it if it is not there. With `reading` nothing is made, so that a folder that cannot be
+        written will do; a file that is not there is then an empty database.
+
+        Raises `Damaged`, and `StateRefused` for a database of another program or of a later version of falcon.
+        """
+        self.file = file
+        with told(file):
+            self.connection = _read_only(file) if reading else _writable(file)
+        try:
+            with told(file):
+                self._prepare(reading)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """The last process to close a database puts all into one file."""
+        with suppress(sqlite3.Error):
+            self.connection.close()
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """What a query finds."""
+        with told(self.file):
+            return self.connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """All queries of the block see the same instant."""
+        with told(self.file):
+            self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):
+                self.connection.execute("ROLLBACK")
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """What the block does is done as a whole and is on the disk when it ends; nothing is if it ends with an exception."""
+        with told(self.file):
+            try:
+                self.connection.execute("BEGIN IMMEDIATE")
+                yield self.connection
+                self.connection.execute("COMMIT")
+            finally:
+                if self.connection.in_transaction:
+                    with suppress(sqlite3.Error):
+                        self.connection.execute("ROLLBACK")
+        with suppress(OSError):
+            if Path(f"{self.file}-wal").stat().st_size > LOG_LIMIT:
+                self.settle()
+
+    def settle(self) -> None:
+        """Move the write-ahead log into the database. If the disk has no room, it stays where it is, and nothing is lost.
+
+        SQLite up to 3.51.2 can damage a database when two processes do this by themselves while a third writes (its "WAL-reset
+        bug"), which is why it is only done here, in a way that holds the write lock.
+        """
+        with suppress(sqlite3.Error):
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def whole(self) -> bool:
+        """Whether a full check of the database finds nothing. It takes time."""
+        with told(self.file):
+            return [tuple(row) for row in self.connection.execute("PRAGMA integrity_check(1)")] == [("ok",)]
+
+    def _prepare(self, reading: bool) -> None:
+        self.connection.row_factory = sqlite3.Row
+        self.connection.text_factory = decode
+        self.connection.execute("PRAGMA foreign_keys = ON")
+        self.connection.execute("PRAGMA trusted_schema = OFF")
+        self.connection.execute("PRAGMA secure_delete = ON")  # what was removed cannot be read in the file any more
+        self.connection.execute("PRAGMA wal_autocheckpoint = 0")  # see settle
+        if reading:
+            if not self._known():
+                raise StateRefused(*_foreign(self.file))
+            return
+        mode = str(self.connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        # a disk that cannot have a write-ahead log, such as a network folder, has a journal whose folder is to be flushed, too
+        self.connection.execute(f"PRAGMA synchronous = {'FULL' if mode == 'wal' else 'EXTRA'}")
+        with self.changing():  # which tells at once if nothing can be written
+            if not self._known():
+                make_tables(self.connection)
+
+    def _known(self) -> bool:
+        """Whether the tables are there. Raises `StateRefused` if they are not those of this version."""
+        application, version, tables = (
+            int(self.connection.execute(query).fetchone()[0])
+            for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
+        )
+        if application == APPLICATION and version > VERSION:
+            what = f"the sessions in {self.file} are of a later version of falcon (format {version}, this one knows {VERSION})"
+            raise StateRefused(what, "update falcon, or set FALCON_HOME to another folder")
+        if tables and (application, version) != (APPLICATION, VERSION):
+            raise StateRefused(*_foreign(self.file))
+        return tables > 0
+
+
+def make_tables(connection: sqlite3.Connection) -> None:
+    """Make an empty database of this version."""
+    for statement in _TABLES:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@contextmanager
+def told(file: Path) -> Iterator[None]:
+    """What goes wrong with the file or its disk becomes an error for people."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteFailed(f"{file} cannot be written: {error.strerror}", _ELSEWHERE) from None
+    except sqlite3.Error as error:
+        failure = _failure(file, error)
+        if failure is None:
+            raise
+        if isinstance(failure, Damaged):
+            with suppress(OSError):
+                mark(file).touch()
+        raise failure from None
+
+
+def mark(file: Path) -> Path:
+    """The file that says that this database was found damaged."""
+    return file.with_name(f"{file.name}.damaged")
+
+
+_ELSEWHERE = "make the folder writable, or set FALCON_HOME to another one"
+
+
+def _failure(file: Path, error: sqlite3.Error) -> FalconError | None:
+    """What an error of SQLite means; None if it is a fault in falcon."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return Damaged(f"{file} is damaged", "the next start of falcon moves it aside and keeps what can be read of it")
+    if code == sqlite3.SQLITE_FULL:
+        return WriteFailed(f"{file} cannot be written: the disk is full", "make room, or set FALCON_HOME to another folder")
+    if code == sqlite3.SQLITE_IOERR:
+        return WriteFailed(f"{file} cannot be read or written: {error}", "check the disk and how much room is left on it")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
+        return WriteFailed(f"{file} is held by another program", "try again when that has finished")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+        return WriteFailed(f"{file} cannot be written: {error}", _ELSEWHERE)
+    return None
+
+
+def _foreign(file: Path) -> tuple[str, str]:
+    return f"{file} is not a database of falcon's sessions", "move it away, or set FALCON_HOME to another folder"
+
+
+def _writable(file: Path) -> sqlite3.Connection:
+    """A connection to write with; the file and its folder are made, for their owner's eyes only."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        _sync(file.parent)
+        _sync(file.parent.parent)
+    if file.stat().st_mode & 0o077:
+        with suppress(OSError):
+            file.chmod(0o600)
+    return _connect(file, "mode=rw")
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder last through a power cut, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _read_only(file: Path) -> sqlite3.Connection:
+    """A connection to read with: an ordinary one, if the folder lets SQLite share the file with those who write."""
+    if not file.exists() or not file.stat().st_size:
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        make_tables(connection)
+        return connection
+    for mode in ("mode=rw", "mode=ro"):
+        connection = _connect(file, mode)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            connection.execute("PRAGMA query_only = ON")
+            return connection
+        except sqlite3.Error as error:
+            connection.close()
+            if not isinstance(error, sqlite3.OperationalError):
+                raise
+            refused = error
+    log = Path(f"{file}-wal")
+    if log.exists() and log.stat().st_size:  # the file itself is not all there is to read
+        raise refused
+    return _connect(file, "immutable=1")
+
+
+def _connect(file: Path, manner: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.absolute().as_uri()}?{manner}", uri=True, timeout=PATIENCE, isolation_level=None)
