@@ -13,7 +13,7 @@ _falcon() {
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
         =) continue ;;
-        --chat-template|--color|--device|--device-map|--dtype|--file|--frequency-penalty|--kernels|--log-file|--max-memory|--max-new-tokens|--max-tokens|--min-p|--model|--model-name-or-path|--n-predict|--output|--prefill-chunk|--prefill-response|--presence-penalty|--prompt|--repeat-last-n|--repeat-penalty|--repetition-penalty|--revision|--seed|--stop|--system|--system-file|--temp|--temperature|--tools|--top-k|--top-p|--torch-dtype|--typical-p|-f|-m|-n|-o|-p|-s)
+        --branch|--budget|--chat-template|--color|--device|--device-map|--dtype|--file|--format|--frequency-penalty|--kernels|--log-file|--max-memory|--max-new-tokens|--max-tokens|--min-p|--model|--model-name-or-path|--n-predict|--output|--prefill-chunk|--prefill-response|--presence-penalty|--prompt|--repeat-last-n|--repeat-penalty|--repetition-penalty|--revision|--seed|--session|--stop|--system|--system-file|--temp|--temperature|--tools|--top-k|--top-p|--torch-dtype|--typical-p|-f|-m|-n|-o|-p|-s)
             ((index++))
             [[ ${COMP_WORDS[index]} == "=" ]] && ((index++))
             ;;
@@ -21,7 +21,7 @@ _falcon() {
         -*) ;;
         *)
             case "$path ${COMP_WORDS[index]}" in
-            "falcon chat"|"falcon completions"|"falcon config"|"falcon config path"|"falcon config show"|"falcon generate"|"falcon help") path="$path ${COMP_WORDS[index]}" ;;
+            "falcon chat"|"falcon completions"|"falcon config"|"falcon config path"|"falcon config show"|"falcon generate"|"falcon help"|"falcon sessions"|"falcon sessions export"|"falcon sessions list"|"falcon sessions prune"|"falcon sessions rename"|"falcon sessions rm"|"falcon sessions show") path="$path ${COMP_WORDS[index]}" ;;
             *) ((position++)) ;;
             esac
             ;;
@@ -29,34 +29,49 @@ _falcon() {
     done
     case "$path $before" in
     "falcon chat --model"|"falcon chat --model-name-or-path"|"falcon chat -m"|"falcon generate --model"|"falcon generate --model-name-or-path"|"falcon generate -m") kind=model words="demo demo-h1" ;;
-    "falcon chat --revision"|"falcon chat --max-memory"|"falcon chat --prefill-chunk"|"falcon chat --system"|"falcon chat --max-tokens"|"falcon chat --max-new-tokens"|"falcon chat --n-predict"|"falcon chat -n"|"falcon chat --temperature"|"falcon chat --temp"|"falcon chat --top-k"|"falcon chat --top-p"|"falcon chat --min-p"|"falcon chat --typical-p"|"falcon chat --repeat-penalty"|"falcon chat --repetition-penalty"|"falcon chat --repeat-last-n"|"falcon chat --presence-penalty"|"falcon chat --frequency-penalty"|"falcon chat --seed"|"falcon chat -s"|"falcon chat --stop"|"falcon generate --prompt"|"falcon generate -p"|"falcon generate --prefill-response"|"falcon generate --system"|"falcon generate --revision"|"falcon generate --max-memory"|"falcon generate --prefill-chunk"|"falcon generate --max-tokens"|"falcon generate --max-new-tokens"|"falcon generate --n-predict"|"falcon generate -n"|"falcon generate --temperature"|"falcon generate --temp"|"falcon generate --top-k"|"falcon generate --top-p"|"falcon generate --min-p"|"falcon generate --typical-p"|"falcon generate --repeat-penalty"|"falcon generate --repetition-penalty"|"falcon generate --repeat-last-n"|"falcon generate --presence-penalty"|"falcon generate --frequency-penalty"|"falcon generate --seed"|"falcon generate -s"|"falcon generate --stop") kind=text ;;
+    "falcon chat --revision"|"falcon chat --max-memory"|"falcon chat --prefill-chunk"|"falcon chat --system"|"falcon chat --session"|"falcon chat --max-tokens"|"falcon chat --max-new-tokens"|"falcon chat --n-predict"|"falcon chat -n"|"falcon chat --temperature"|"falcon chat --temp"|"falcon chat --top-k"|"falcon chat --top-p"|"falcon chat --min-p"|"falcon chat --typical-p"|"falcon chat --repeat-penalty"|"falcon chat --repetition-penalty"|"falcon chat --repeat-last-n"|"falcon chat --presence-penalty"|"falcon chat --frequency-penalty"|"falcon chat --seed"|"falcon chat -s"|"falcon chat --stop"|"falcon generate --prompt"|"falcon generate -p"|"falcon generate --prefill-response"|"falcon generate --system"|"falcon generate --revision"|"falcon generate --max-memory"|"falcon generate --prefill-chunk"|"falcon generate --max-tokens"|"falcon generate --max-new-tokens"|"falcon generate --n-predict"|"falcon generate -n"|"falcon generate --temperature"|"falcon generate --temp"|"falcon generate --top-k"|"falcon generate --top-p"|"falcon generate --min-p"|"falcon generate --typical-p"|"falcon generate --repeat-penalty"|"falcon generate --repetition-penalty"|"falcon generate --repeat-last-n"|"falcon generate --presence-penalty"|"falcon generate --frequency-penalty"|"falcon generate --seed"|"falcon generate -s"|"falcon generate --stop"|"falcon sessions export --branch"|"falcon sessions prune --budget"|"falcon sessions show --branch") kind=text ;;
     "falcon chat --dtype"|"falcon chat --torch-dtype"|"falcon generate --dtype"|"falcon generate --torch-dtype") kind=words words="auto bfloat16 float16 float32" ;;
     "falcon chat --device"|"falcon generate --device") kind=words words="auto cuda cpu mps" ;;
     "falcon chat --device-map"|"falcon generate --device-map") kind=words words="auto" ;;
     "falcon chat --kernels"|"falcon generate --kernels") kind=words words="auto triton torch mamba-ssm" ;;
-    "falcon chat --system-file"|"falcon chat --tools"|"falcon chat --log-file"|"falcon generate --file"|"falcon generate -f"|"falcon generate --system-file"|"falcon generate --tools"|"falcon generate --output"|"falcon generate -o"|"falcon generate --log-file") kind=file ;;
+    "falcon chat --system-file"|"falcon chat --tools"|"falcon chat --log-file"|"falcon generate --file"|"falcon generate -f"|"falcon generate --system-file"|"falcon generate --tools"|"falcon generate --output"|"falcon generate -o"|"falcon generate --log-file"|"falcon sessions export --output"|"falcon sessions export -o") kind=file ;;
     "falcon chat --chat-template"|"falcon generate --chat-template") kind=words words="FILE STR" ;;
     "falcon chat --color"|"falcon generate --color") kind=words words="auto always never" ;;
+    "falcon sessions export --format") kind=words words="md json jsonl" ;;
     *)
         if [[ $word == -* && -z $taken ]]; then
             case "$path" in
             "falcon") words="--version --help" more="-V -h" ;;
-            "falcon chat") words="--stdin-turns --model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --system --system-file --chat-template --tools --show-prompt --hide-thinking --max-tokens --temperature --greedy --top-k --top-p --min-p --typical-p --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty --seed --stop --ignore-eos --json --stats --quiet --no-progress --color --log-file --debug --help" more="--model-name-or-path -m --torch-dtype --max-new-tokens --n-predict -n --temp --repetition-penalty -s -q -h" ;;
+            "falcon chat") words="--stdin-turns --model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --system --system-file --chat-template --tools --show-prompt --hide-thinking --session --continue --save --markdown --vi --max-tokens --temperature --greedy --top-k --top-p --min-p --typical-p --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty --seed --stop --ignore-eos --stats --quiet --no-progress --color --log-file --debug --help" more="--model-name-or-path -m --torch-dtype -c --no-save --no-markdown --max-new-tokens --n-predict -n --temp --repetition-penalty -s -q -h" ;;
             "falcon completions") words="--help" more="-h" ;;
             "falcon config") words="--help" more="-h" ;;
             "falcon config path") words="--help" more="-h" ;;
             "falcon config show") words="--json --help" more="-h" ;;
-            "falcon generate") words="--prompt --file --chat --raw --prefill-response --system --system-file --chat-template --tools --show-prompt --hide-thinking --echo --stream --jsonl --return-ids --output --extract --model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --max-tokens --temperature --greedy --top-k --top-p --min-p --typical-p --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty --seed --stop --ignore-eos --json --stats --quiet --no-progress --color --log-file --debug --help" more="-p -f --no-stream -o -x --model-name-or-path -m --torch-dtype --max-new-tokens --n-predict -n --temp --repetition-penalty -s -q -h" ;;
+            "falcon generate") words="--prompt --file --chat --raw --prefill-response --system --system-file --chat-template --tools --show-prompt --hide-thinking --json --echo --stream --jsonl --return-ids --output --extract --model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --max-tokens --temperature --greedy --top-k --top-p --min-p --typical-p --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty --seed --stop --ignore-eos --stats --quiet --no-progress --color --log-file --debug --help" more="-p -f --no-stream -o -x --model-name-or-path -m --torch-dtype --max-new-tokens --n-predict -n --temp --repetition-penalty -s -q -h" ;;
             "falcon help") words="--help" more="-h" ;;
+            "falcon sessions") words="--help" more="-h" ;;
+            "falcon sessions export") words="--output --format --branch --help" more="-o -h" ;;
+            "falcon sessions list") words="--json --help" more="-h" ;;
+            "falcon sessions prune") words="--budget --json --help" more="-h" ;;
+            "falcon sessions rename") words="--help" more="-h" ;;
+            "falcon sessions rm") words="--yes --help" more="-y -h" ;;
+            "falcon sessions show") words="--branch --json --help" more="-h" ;;
             esac
         else
             case "$path $position" in
-            "falcon 0") words="chat completions config generate help" ;;
+            "falcon 0") words="chat completions config generate help sessions" ;;
             "falcon chat 0") kind=model words="demo demo-h1" ;;
             "falcon completions 0") kind=words words="bash zsh fish powershell" ;;
             "falcon config 0") words="path show" ;;
             "falcon generate 0") kind=text ;;
             "falcon help 0") kind=words words="chat completions config environment exit-codes generate help models sampling sessions" ;;
+            "falcon sessions 0") words="export list prune rename rm show" ;;
+            "falcon sessions export 0") kind=text ;;
+            "falcon sessions export 1") kind=file ;;
+            "falcon sessions rename 0") kind=text ;;
+            "falcon sessions rename 1") kind=text ;;
+            "falcon sessions rm 0") kind=text ;;
+            "falcon sessions show 0") kind=text ;;
             *) kind=text ;;
             esac
         fi

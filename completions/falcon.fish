@@ -7,11 +7,11 @@ function __falcon_at --description 'Whether the words so far lead to this comman
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --chat-template --color --device --device-map --dtype --file --frequency-penalty --kernels --log-file --max-memory --max-new-tokens --max-tokens --min-p --model --model-name-or-path --n-predict --output --prefill-chunk --prefill-response --presence-penalty --prompt --repeat-last-n --repeat-penalty --repetition-penalty --revision --seed --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --typical-p -f -m -n -o -p -s
+        else if contains -- $word --branch --budget --chat-template --color --device --device-map --dtype --file --format --frequency-penalty --kernels --log-file --max-memory --max-new-tokens --max-tokens --min-p --model --model-name-or-path --n-predict --output --prefill-chunk --prefill-response --presence-penalty --prompt --repeat-last-n --repeat-penalty --repetition-penalty --revision --seed --session --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --typical-p -f -m -n -o -p -s
             set skip yes
         else if string match -q -- '-*' $word
             continue
-        else if contains -- (string join ' ' $path $word) 'chat' 'completions' 'config' 'config path' 'config show' 'generate' 'help'
+        else if contains -- (string join ' ' $path $word) 'chat' 'completions' 'config' 'config path' 'config show' 'generate' 'help' 'sessions' 'sessions export' 'sessions list' 'sessions prune' 'sessions rename' 'sessions rm' 'sessions show'
             set -a path $word
         else
             set position (math $position + 1)
@@ -29,6 +29,7 @@ complete -c falcon -n '__falcon_at "" 0' -a completions -d 'Print the completion
 complete -c falcon -n '__falcon_at "" 0' -a config -d 'Show what is settled, and where'
 complete -c falcon -n '__falcon_at "" 0' -a generate -d 'Complete a prompt'
 complete -c falcon -n '__falcon_at "" 0' -a help -d 'Explain a topic. Without one, list the topics'
+complete -c falcon -n '__falcon_at "" 0' -a sessions -d 'List, show, export and remove conversations that were kept'
 complete -c falcon -n '__falcon_at ""' -l version -s V -d 'Show the version and exit'
 complete -c falcon -n '__falcon_at ""' -l help -s h -d 'Show this message and exit'
 complete -c falcon -n '__falcon_at "chat" 0' -x -a 'demo demo-h1 (__fish_complete_directories)'
@@ -48,6 +49,11 @@ complete -c falcon -n '__falcon_at "chat"' -l chat-template -x -a 'FILE STR' -d 
 complete -c falcon -n '__falcon_at "chat"' -l tools -r -F -d 'Tools for the template: a JSON list'
 complete -c falcon -n '__falcon_at "chat"' -l show-prompt -d 'Show on stderr what the model is given, special tokens included'
 complete -c falcon -n '__falcon_at "chat"' -l hide-thinking -d 'Leave out what a model writes between <think> and </think>'
+complete -c falcon -n '__falcon_at "chat"' -l session -x -d 'Go on with the conversation of this name, or begin it'
+complete -c falcon -n '__falcon_at "chat"' -l continue -s c -d 'Go on with the last conversation'
+complete -c falcon -n '__falcon_at "chat"' -l save -l no-save -d 'Keep the conversation on the disk, turn by turn'
+complete -c falcon -n '__falcon_at "chat"' -l markdown -l no-markdown -d 'Show answers as Markdown on a terminal'
+complete -c falcon -n '__falcon_at "chat"' -l vi -d 'Type with the keys of vi'
 complete -c falcon -n '__falcon_at "chat"' -l max-tokens -l max-new-tokens -l n-predict -s n -x -d 'Longest answer in tokens; -1: until the model ends'
 complete -c falcon -n '__falcon_at "chat"' -l temperature -l temp -x -d '0 takes the most likely token; more is freer'
 complete -c falcon -n '__falcon_at "chat"' -l greedy -d 'The same as --temperature 0'
@@ -62,7 +68,6 @@ complete -c falcon -n '__falcon_at "chat"' -l frequency-penalty -x -d 'Subtracte
 complete -c falcon -n '__falcon_at "chat"' -l seed -s s -x -d 'Makes a sampled answer repeatable; random if not given'
 complete -c falcon -n '__falcon_at "chat"' -l stop -x -d 'End the answer before this text; may be repeated'
 complete -c falcon -n '__falcon_at "chat"' -l ignore-eos -d 'Go on when the model wants to end'
-complete -c falcon -n '__falcon_at "chat"' -l json -d 'Write one JSON document instead of the text'
 complete -c falcon -n '__falcon_at "chat"' -l stats -d 'Show counts and speeds on stderr at the end'
 complete -c falcon -n '__falcon_at "chat"' -l quiet -s q -d 'No notices and no progress'
 complete -c falcon -n '__falcon_at "chat"' -l no-progress -d 'No progress on stderr'
@@ -89,6 +94,7 @@ complete -c falcon -n '__falcon_at "generate"' -l chat-template -x -a 'FILE STR'
 complete -c falcon -n '__falcon_at "generate"' -l tools -r -F -d 'Tools for the template: a JSON list'
 complete -c falcon -n '__falcon_at "generate"' -l show-prompt -d 'Show on stderr what the model is given, special tokens included'
 complete -c falcon -n '__falcon_at "generate"' -l hide-thinking -d 'Leave out what a model writes between <think> and </think>'
+complete -c falcon -n '__falcon_at "generate"' -l json -d 'Write one JSON document instead of the text'
 complete -c falcon -n '__falcon_at "generate"' -l echo -d 'Write the prompt before the answer'
 complete -c falcon -n '__falcon_at "generate"' -l stream -l no-stream -d 'Write the text as it is made, or at the end'
 complete -c falcon -n '__falcon_at "generate"' -l jsonl -d 'Write one JSON object a line: start, text …, end'
@@ -118,7 +124,6 @@ complete -c falcon -n '__falcon_at "generate"' -l frequency-penalty -x -d 'Subtr
 complete -c falcon -n '__falcon_at "generate"' -l seed -s s -x -d 'Makes a sampled answer repeatable; random if not given'
 complete -c falcon -n '__falcon_at "generate"' -l stop -x -d 'End the answer before this text; may be repeated'
 complete -c falcon -n '__falcon_at "generate"' -l ignore-eos -d 'Go on when the model wants to end'
-complete -c falcon -n '__falcon_at "generate"' -l json -d 'Write one JSON document instead of the text'
 complete -c falcon -n '__falcon_at "generate"' -l stats -d 'Show counts and speeds on stderr at the end'
 complete -c falcon -n '__falcon_at "generate"' -l quiet -s q -d 'No notices and no progress'
 complete -c falcon -n '__falcon_at "generate"' -l no-progress -d 'No progress on stderr'
@@ -128,3 +133,26 @@ complete -c falcon -n '__falcon_at "generate"' -l debug -d 'Show the traceback o
 complete -c falcon -n '__falcon_at "generate"' -l help -s h -d 'Show this message and exit'
 complete -c falcon -n '__falcon_at "help" 0' -x -a 'chat completions config environment exit-codes generate help models sampling sessions'
 complete -c falcon -n '__falcon_at "help"' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "sessions" 0' -a export -d 'Write a session to a file, or to stdout'
+complete -c falcon -n '__falcon_at "sessions" 0' -a list -d 'List all sessions, the one used last first'
+complete -c falcon -n '__falcon_at "sessions" 0' -a prune -d 'Remove states that were not used for long, until the others fit a size'
+complete -c falcon -n '__falcon_at "sessions" 0' -a rename -d 'Give a session another name'
+complete -c falcon -n '__falcon_at "sessions" 0' -a rm -d 'Remove sessions with their states, for good'
+complete -c falcon -n '__falcon_at "sessions" 0' -a show -d 'Show what was said in a session, and its tree if it has branches'
+complete -c falcon -n '__falcon_at "sessions"' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "sessions export" 1' -r -F
+complete -c falcon -n '__falcon_at "sessions export"' -l output -s o -r -F -d 'The same as FILE'
+complete -c falcon -n '__falcon_at "sessions export"' -l format -x -a 'md json jsonl' -d 'The format, if the name of the file does not tell it'
+complete -c falcon -n '__falcon_at "sessions export"' -l branch -x -d 'What ends at this branch, not at the head'
+complete -c falcon -n '__falcon_at "sessions export"' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "sessions list"' -l json -d 'Write one JSON document instead of text'
+complete -c falcon -n '__falcon_at "sessions list"' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "sessions prune"' -l budget -x -d 'How much may stay, such as 500MiB or 2GB; 4GiB by default, 0: nothing'
+complete -c falcon -n '__falcon_at "sessions prune"' -l json -d 'Write one JSON document instead of text'
+complete -c falcon -n '__falcon_at "sessions prune"' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "sessions rename"' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "sessions rm"' -l yes -s y -d 'Do not ask'
+complete -c falcon -n '__falcon_at "sessions rm"' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "sessions show"' -l branch -x -d 'What ends at this branch, not at the head'
+complete -c falcon -n '__falcon_at "sessions show"' -l json -d 'Write one JSON document instead of text'
+complete -c falcon -n '__falcon_at "sessions show"' -l help -s h -d 'Show this message and exit'

@@ -3,7 +3,7 @@
 Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
-    $valued = @('--chat-template', '--color', '--device', '--device-map', '--dtype', '--file', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-predict', '--output', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--revision', '--seed', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-f', '-m', '-n', '-o', '-p', '-s')
+    $valued = @('--branch', '--budget', '--chat-template', '--color', '--device', '--device-map', '--dtype', '--file', '--format', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-predict', '--output', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--revision', '--seed', '--session', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-f', '-m', '-n', '-o', '-p', '-s')
     $commands = @{
         'falcon' = [ordered]@{
             'chat' = 'Talk with a model'
@@ -11,10 +11,19 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             'config' = 'Show what is settled, and where'
             'generate' = 'Complete a prompt'
             'help' = 'Explain a topic. Without one, list the topics'
+            'sessions' = 'List, show, export and remove conversations that were kept'
         }
         'falcon config' = [ordered]@{
             'path' = 'Show where config.toml is, or would be'
             'show' = 'Show each setting, its value and where that comes from'
+        }
+        'falcon sessions' = [ordered]@{
+            'export' = 'Write a session to a file, or to stdout'
+            'list' = 'List all sessions, the one used last first'
+            'prune' = 'Remove states that were not used for long, until the others fit a size'
+            'rename' = 'Give a session another name'
+            'rm' = 'Remove sessions with their states, for good'
+            'show' = 'Show what was said in a session, and its tree if it has branches'
         }
     }
     $options = @{
@@ -44,6 +53,14 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--tools' = 'Tools for the template: a JSON list'
             '--show-prompt' = 'Show on stderr what the model is given, special tokens included'
             '--hide-thinking' = 'Leave out what a model writes between <think> and </think>'
+            '--session' = 'Go on with the conversation of this name, or begin it'
+            '--continue' = 'Go on with the last conversation'
+            '-c' = 'Go on with the last conversation'
+            '--save' = 'Keep the conversation on the disk, turn by turn'
+            '--no-save' = 'Keep the conversation on the disk, turn by turn'
+            '--markdown' = 'Show answers as Markdown on a terminal'
+            '--no-markdown' = 'Show answers as Markdown on a terminal'
+            '--vi' = 'Type with the keys of vi'
             '--max-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--max-new-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--n-predict' = 'Longest answer in tokens; -1: until the model ends'
@@ -64,7 +81,6 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-s' = 'Makes a sampled answer repeatable; random if not given'
             '--stop' = 'End the answer before this text; may be repeated'
             '--ignore-eos' = 'Go on when the model wants to end'
-            '--json' = 'Write one JSON document instead of the text'
             '--stats' = 'Show counts and speeds on stderr at the end'
             '--quiet' = 'No notices and no progress'
             '-q' = 'No notices and no progress'
@@ -106,6 +122,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--tools' = 'Tools for the template: a JSON list'
             '--show-prompt' = 'Show on stderr what the model is given, special tokens included'
             '--hide-thinking' = 'Leave out what a model writes between <think> and </think>'
+            '--json' = 'Write one JSON document instead of the text'
             '--echo' = 'Write the prompt before the answer'
             '--stream' = 'Write the text as it is made, or at the end'
             '--no-stream' = 'Write the text as it is made, or at the end'
@@ -147,7 +164,6 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-s' = 'Makes a sampled answer repeatable; random if not given'
             '--stop' = 'End the answer before this text; may be repeated'
             '--ignore-eos' = 'Go on when the model wants to end'
-            '--json' = 'Write one JSON document instead of the text'
             '--stats' = 'Show counts and speeds on stderr at the end'
             '--quiet' = 'No notices and no progress'
             '-q' = 'No notices and no progress'
@@ -159,6 +175,45 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-h' = 'Show this message and exit'
         }
         'falcon help' = [ordered]@{
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon sessions' = [ordered]@{
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon sessions export' = [ordered]@{
+            '--output' = 'The same as FILE'
+            '-o' = 'The same as FILE'
+            '--format' = 'The format, if the name of the file does not tell it'
+            '--branch' = 'What ends at this branch, not at the head'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon sessions list' = [ordered]@{
+            '--json' = 'Write one JSON document instead of text'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon sessions prune' = [ordered]@{
+            '--budget' = 'How much may stay, such as 500MiB or 2GB; 4GiB by default, 0: nothing'
+            '--json' = 'Write one JSON document instead of text'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon sessions rename' = [ordered]@{
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon sessions rm' = [ordered]@{
+            '--yes' = 'Do not ask'
+            '-y' = 'Do not ask'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon sessions show' = [ordered]@{
+            '--branch' = 'What ends at this branch, not at the head'
+            '--json' = 'Write one JSON document instead of text'
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
@@ -184,6 +239,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon generate --device-map' = @('auto')
         'falcon generate --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
         'falcon generate --color' = @('auto', 'always', 'never')
+        'falcon sessions export --format' = @('md', 'json', 'jsonl')
     }
     $arguments = @{
         'falcon chat 0' = @('demo', 'demo-h1')

@@ -73,7 +73,8 @@ def _report(error: Exception, arguments: Sequence[str]) -> int:
         return ExitCode.MEMORY
     if isinstance(error, OSError):
         console.abandon_stdout()
-        console.error(str(error), "check the disk and the permissions")
+        what = error.strerror or str(error)
+        console.error(f"{error.filename}: {what}" if error.filename else what, "check the disk and the permissions")
         return ExitCode.IO
     hint = "this is a fault in falcon: please report it, with the output of the same command and --debug"
     console.error(f"{type(error).__name__}: {error}", hint)

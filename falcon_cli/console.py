@@ -93,6 +93,13 @@ def note(text: str) -> None:
     _say(visible(text))
 
 
+def ask(text: str) -> None:
+    """A prompt on stderr, behind which the user types."""
+    if sys.stderr is not None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
 def notice(text: str) -> None:
     """Something the user should know, though all is well."""
     _labelled("note", text)
@@ -122,6 +129,18 @@ def _say(line: str) -> None:
             sys.stderr.flush()
     except OSError:
         pass
+
+
+def to_clipboard(text: str) -> bool:
+    """Ask the terminal to take `text` into its clipboard (OSC 52: over ssh, too); whether there is a terminal to ask."""
+    from base64 import b64encode
+
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and stream.isatty():
+            stream.write(f"\x1b]52;c;{b64encode(text.encode('utf-8', 'replace')).decode()}\x07")
+            stream.flush()
+            return True
+    return False
 
 
 def traceback() -> None:

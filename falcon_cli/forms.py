@@ -74,11 +74,13 @@ class Block(Text):
         super().__init__(write, thinking, hides=hides, streamed=False)
 
     def end(self, completion: Completion) -> Completion:
-        """Raises `FalconError` if there is no block."""
+        """Raises `FalconError` if there is no block, unless the answer was interrupted."""
         completion = self._completed(completion)
         block = first_block(completion.text)
         if block is None:
             console.note(completion.text)
+            if completion.finished.reason == "interrupt":
+                return completion
             raise FalconError("the answer has no fenced block", "what the model wrote instead stands above")
         self.write(block if block.endswith("\n") or not block else f"{block}\n")
         return completion

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,4 +49,5 @@ def stop() -> None:
         handler = _open.pop()
         logging.getLogger().removeHandler(handler)
         logging.captureWarnings(False)
-        handler.close()
+        with suppress(OSError):  # the disk is full: what could be written is there
+            handler.close()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
@@ -31,6 +31,7 @@ from modeling.messages import DType, Kernels, ModelSpec, SamplingParams
 Result = TypeVar("Result")
 DEFAULT_MAX_TOKENS = 1024
 ANEW = "anew"  # marks an option that cannot be settled once for all calls
+TYPED = {"typed": True}  # marks a field that is no option: the names of those that stand on the command line
 MaxTokens = Annotated[
     int,
     typer.Option(
@@ -260,18 +261,19 @@ class TemplateOptions(Group):
         bool, typer.Option("--hide-thinking", help="Leave out what a model writes between <think> and </think>.")
     ] = False
 
+    typed: frozenset[str] = field(default=frozenset(), metadata=TYPED)
+
     @property
     def given(self) -> tuple[str, ...]:
-        """The options that make sense with a template only, as they are written."""
+        """The options of this call that make sense with a template only, as they are written. What is settled asks for none."""
         names = ("system", "system_file", "chat_template", "tools")
-        return tuple("--" + name.replace("_", "-") for name in names if getattr(self, name) is not None)
+        return tuple("--" + name.replace("_", "-") for name in names if name in self.typed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions(Group):
     """What is told besides the answer, and how it looks."""
 
-    json: Annotated[bool, typer.Option("--json", help="Write one JSON document instead of the text."), ANEW] = False
     stats: Annotated[bool, typer.Option("--stats", help="Show counts and speeds on stderr at the end.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notices and no progress.")] = False
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress on stderr.")] = False
@@ -297,15 +299,15 @@ def settings(groups: Iterable[type[Group]] = GROUPS) -> dict[str, Setting]:
     found = {}
     for group in groups:
         hints = get_type_hints(group, include_extras=True)
-        for field in fields(group):  # type: ignore[arg-type]
-            kind, option, *marks = get_args(hints[field.name])
+        for each in _options(group):
+            kind, option, *marks = get_args(hints[each.name])
             if ANEW not in marks:
                 # Typer keeps the first name of an annotated option where others keep its default
                 names = [str(name).partition("/")[0] for name in (option.default, *(option.param_decls or ()))]
                 long = [name[2:] for name in names if name.startswith("--")]
-                key, *aliases = long or [field.name.replace("_", "-")]
-                check = partial(_check, group, field.name, option)
-                found[field.name] = Setting(key, kind, field.default, tuple(aliases), check)
+                key, *aliases = long or [each.name.replace("_", "-")]
+                check = partial(_check, group, each.name, option)
+                found[each.name] = Setting(key, kind, each.default, tuple(aliases), check)
     return found
 
 
@@ -328,7 +330,7 @@ def with_options(command: Callable[..., Result]) -> Callable[..., Result]:
         if isinstance(kind, type) and issubclass(kind, Group):
             groups[name] = kind
             options = get_type_hints(kind, include_extras=True)
-            flat = [(field.name, field.default, options[field.name]) for field in fields(kind)]  # type: ignore[arg-type]
+            flat = [(field.name, field.default, options[field.name]) for field in _options(kind)]
         else:
             flat = [(name, MISSING if parameter.default is parameter.empty else parameter.default, kind)]
         parameters += [_keyword(*entry) for entry in flat]
@@ -348,12 +350,18 @@ def with_options(command: Callable[..., Result]) -> Callable[..., Result]:
 
 def _make(kind: type[Group], values: dict[str, Any], given: set[str]) -> Group:
     """One group, its values taken out of `values`. Raises `InvalidRequest` for a setting that cannot be used."""
-    options = {field.name: values.pop(field.name) for field in fields(kind)}  # type: ignore[arg-type]
+    options = {field.name: values.pop(field.name) for field in _options(kind)}
     settled = resolve(settings((*GROUPS, kind)).values())
     for name, setting in settings([kind]).items():
         if name not in given and not given & {*kind.yields.get(name, ())}:
             options[name] = settled[setting.key].value
+    if len(_options(kind)) < len(fields(kind)):  # type: ignore[arg-type]
+        options["typed"] = frozenset(given)
     return kind(**options)
+
+
+def _options(group: type[Group]) -> list[Field[Any]]:
+    return [each for each in fields(group) if each.metadata != TYPED]  # type: ignore[arg-type]
 
 
 def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:

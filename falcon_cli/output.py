@@ -42,18 +42,19 @@ def destination(path: Path | None) -> Iterator[Writer]:
         part = target if special else target.with_name(f".falcon-{secrets.token_hex(8)}.part")
         file = part.open("wb" if special else "xb")
     try:
-        with file:
-            if not special:
-                _keep_mode(target, part)
-            yield _writer(file, path)
-            if not special:
-                with _told(path):
-                    os.fsync(file.fileno())
         if not special:
-            with _told(path):
+            _keep_mode(target, part)
+        yield _writer(file, path)
+        with _told(path):
+            if not special:
+                os.fsync(file.fileno())
+            file.close()
+            if not special:
                 part.replace(target)
                 _sync_folder(target.parent)
     finally:
+        with suppress(OSError):  # it has been told already
+            file.close()
         if not special:
             part.unlink(missing_ok=True)
 

@@ -61,7 +61,7 @@ def read_file(path: Path) -> str:
     try:
         return _decode(path.read_bytes(), str(path))
     except OSError as error:
-        raise InvalidRequest(f"{path} cannot be read: {error.strerror}", "check the name of the prompt file") from None
+        raise InvalidRequest(f"{path} cannot be read: {error.strerror}", "check the name of the file") from None
 
 
 @contextmanager

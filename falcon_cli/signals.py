@@ -6,17 +6,21 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from signal import Signals
+from time import monotonic
 from types import FrameType
 
 ENDING = tuple(Signals[name] for name in ("SIGTERM", "SIGHUP") if name in Signals.__members__)  # Windows has no SIGHUP
 _arrived: list[Signals] = []  # signals whose exception is on its way, or was lost
 
 
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived. Like KeyboardInterrupt, no ordinary `except` stops it on its way to `main`."""
+class Terminated(SystemExit):
+    """SIGTERM or SIGHUP arrived. No ordinary `except` stops it on its way to `main`.
+
+    A SystemExit, because asyncio, in which the prompt runs, swallows all others but that and KeyboardInterrupt.
+    """
 
     def __init__(self, number: Signals) -> None:
-        super().__init__(number)
+        super().__init__(128 + number)
         self.number = number
 
 
@@ -27,6 +31,11 @@ def install() -> None:
         _replace(number, _leave)
 
 
+def forget() -> None:
+    """The Ctrl-C that arrived has been dealt with: whoever talks on is not stopped by it again."""
+    _arrived[:] = [number for number in _arrived if number != Signals.SIGINT]
+
+
 def check() -> None:
     """Raise again what a library has swallowed: importing torch loses one Ctrl-C in twenty. Call this between long stages."""
     for number in _arrived:
@@ -34,17 +43,23 @@ def check() -> None:
 
 
 @contextmanager
-def first_interrupt(action: Callable[[], None], *others: Signals) -> Iterator[None]:
+def first_interrupt(action: Callable[[], None], *others: Signals, patience: float = 0.0) -> Iterator[list[Signals]]:
     """Within the block, the first Ctrl-C calls `action`, which should bring the block to its end; the second leaves at once.
 
-    `others` are signals that do the same; they end the process nonetheless, behind the block.
+    Within `patience` seconds a second one means no more than the first: impatient fingers.
+
+    `others` are signals that do the same; they end the process nonetheless, behind the block, whatever happened in it. Yields
+    the list of those that came.
     """
     ending: list[Signals] = []
     numbers = (Signals.SIGINT, *others)
 
-    def once(number: int, frame: FrameType | None) -> None:
-        for each in numbers:
-            _replace(each, _leave)
+    came: list[float] = []
+
+    def first(number: int, frame: FrameType | None) -> None:
+        if came and monotonic() - came[0] >= patience:
+            _leave(number, frame)
+        came.append(monotonic())
         if number != Signals.SIGINT:
             ending.append(Signals(number))
         action()
@@ -52,14 +67,14 @@ def first_interrupt(action: Callable[[], None], *others: Signals) -> Iterator[No
     check()
     before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:
-        _replace(number, once)
+        _replace(number, first)
     try:
-        yield
+        yield ending
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if ending:
-        _leave(ending[0], None)
+        if ending:
+            _leave(ending[0], None)
 
 
 def _replace(number: Signals, handler: Callable[[int, FrameType | None], None]) -> None:

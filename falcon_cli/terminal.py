@@ -22,3 +22,21 @@ _VISIBLE = {
 def visible(text: str) -> str:
     """`text` with every control character but newline and tab replaced by a visible sign."""
     return text.translate(_VISIBLE)
+
+
+class Guard:
+    """`visible` for a text that comes in parts. CR LF, the line end of other systems, is a newline."""
+
+    def __init__(self) -> None:
+        self._held = ""  # a CR at the end of a part
+
+    def take(self, text: str) -> str:
+        """The next part. A CR at its end is held back until it is known what follows."""
+        text = self._held + text
+        self._held = "\r" if text.endswith("\r") else ""
+        return visible(text.removesuffix("\r").replace("\r\n", "\n"))
+
+    def end(self) -> str:
+        """What was held back."""
+        held, self._held = self._held, ""
+        return visible(held)

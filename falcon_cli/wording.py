@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from falcon_cli import console
 from falcon_cli.options import TemplateOptions
 from falcon_cli.prompt import read_file
+from falcon_cli.thinking import CLOSE, OPEN
 from modeling.errors import InvalidRequest
 from modeling.messages import Message
 
@@ -67,7 +69,7 @@ class Wording:
         """
         if not text:
             raise InvalidRequest("the prompt is empty", "give at least one character")
-        if self.mode == "raw" or (self.mode == "auto" and opened.tokenizer.chat_template is None):
+        if self.mode == "raw" or (self.mode == "auto" and opened.tokenizer.chat_template is None and self.template is None):
             return Prompt(opened.encode(text), text)
         return self._rendered(opened, text)
 
@@ -77,15 +79,19 @@ class Wording:
         messages = [] if self.system is None else [Message("system", self.system)]
         format = ChatFormat.of(opened.tokenizer, self.template)
         try:
-            pieces = format.render([*messages, Message("user", text)], tools=self.tools, add_generation_prompt=True)
+            messages.append(Message("user", text))
+            pieces = format.render(messages, tools=self.tools, add_generation_prompt=True)
+            if self.tools and pieces == format.render(messages, add_generation_prompt=True):
+                console.notice("this chat template does not tell the model about tools, so --tools changes nothing")
         finally:
             format.close()
-        thinking = pieces[-1].kind == "template" and opens_thinking(pieces[-1].text) if pieces else False
+        inside = bool(pieces) and pieces[-1].kind == "template" and opens_thinking(pieces[-1].text)
+        thinking = (inside or self.prefill.lstrip().startswith(OPEN)) and CLOSE not in self.prefill
         if self.prefill:
             pieces.append(Piece("content", self.prefill))
         ids = tuple(token_id for segment in format.encode(pieces) for token_id in segment.ids)
         shown = "".join(piece.text for piece in pieces)
-        return Prompt(ids, shown, thinking and "</think>" not in self.prefill)
+        return Prompt(ids, shown, thinking)
 
 
 def read_tools(path: Path) -> list[dict[str, Any]]:

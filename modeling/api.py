@@ -99,7 +99,8 @@ def open_model(
     """Find (or download), check, load and place a model, with memory for `slots` sequences.
 
     `context` is the room for tokens in each slot of a model whose memory grows; by default its positions, or as many of them as
-    fit half of the memory that the weights leave free. FalconMamba's memory does not grow and ignores it.
+    fit half of the memory that the weights leave free. FalconMamba's memory does not grow and ignores it. `progress` is told of
+    the download, of the load, and later of the reading of each long prompt.
 
     Raises `ModelUnavailable`, `BadModelFile`, `MemoryExceeded`, `DeviceUnavailable` and `InvalidRequest` as `checkpoint` does.
     """
@@ -110,7 +111,7 @@ def open_model(
     model = _load(checkpoint, spec, slots, progress)
     room = context or affordable_context(model, slots)
     runner = Runner(model, slots, spec.prefill_chunk, room)
-    engine = Engine(runner, lambda: StreamDecoder(tokenizer), defaults.stop_ids | tokenizer.end_of_turn_ids)
+    engine = Engine(runner, lambda: StreamDecoder(tokenizer), defaults.stop_ids | tokenizer.end_of_turn_ids, progress)
     info = _describe(checkpoint, model, runner, backend, _notices(model, runner, defaults))
     return OpenModel(info, defaults.sampling, tokenizer, engine, checkpoint.folder)
 
@@ -178,4 +179,6 @@ def _describe(
         state_bytes=runner.slots * model.state_bytes(0),
         max_positions=runner.max_positions,
         notices=notices,
+        layers=len(model.blocks),
+        token_bytes=model.state_bytes(1) - model.state_bytes(0),
     )

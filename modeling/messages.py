@@ -189,7 +189,8 @@ ProgressSink = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the face may know of an open model."""
+    """What the face may know of an open model. `state_bytes` are those of an empty memory; it grows by `token_bytes` with each
+    token of each slot."""
 
     name: str
     family: str
@@ -203,3 +204,5 @@ class ModelInfo:
     state_bytes: int
     max_positions: int | None
     notices: tuple[str, ...] = ()
+    layers: int = 0
+    token_bytes: int = 0

@@ -13,7 +13,7 @@ from falcon_cli import console, log, signals
 from falcon_cli.exit import ExitCode
 from falcon_cli.forms import Block, Document, Lines, Text
 from falcon_cli.opening import open_model
-from falcon_cli.options import Group, ModelOptions, OutputOptions, SamplingOptions, TemplateOptions, with_options
+from falcon_cli.options import ANEW, Group, ModelOptions, OutputOptions, SamplingOptions, TemplateOptions, with_options
 from falcon_cli.output import Writer, destination
 from falcon_cli.prompt import read_prompt
 from falcon_cli.report import Completion, statistics
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 class AnswerOptions(Group):
     """What is written of the answer, in which form and where."""
 
+    json: Annotated[bool, typer.Option("--json", help="Write one JSON document instead of the text."), ANEW] = False
     echo: Annotated[bool, typer.Option("--echo", help="Write the prompt before the answer.")] = False
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Write the text as it is made, or at the end.")] = True
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Write one JSON object a line: start, text …, end.")] = False
@@ -40,20 +41,20 @@ class AnswerOptions(Group):
     ] = None
     extract: Annotated[bool, typer.Option("--extract", "-x", help="Write the first fenced block of the answer only.")] = False
 
-    def check_with(self, output: OutputOptions) -> None:
+    def check_together(self) -> None:
         """Raises `InvalidRequest` for options that contradict each other."""
-        form = "--json" if output.json else "--jsonl" if self.jsonl else None
-        if output.json and self.jsonl:
+        form = "--json" if self.json else "--jsonl" if self.jsonl else None
+        if self.json and self.jsonl:
             raise InvalidRequest("--json and --jsonl contradict each other", "give one of the two")
         if self.return_ids and form is None:
             raise InvalidRequest("--return-ids has no place to put the ids without --json", "add --json")
         if self.echo and (form or self.extract):
             raise InvalidRequest(f"--echo has no place beside {form or '--extract'}", "leave it out")
 
-    def form(self, write: Writer, output: OutputOptions, thinking: Thinking, *, hides: bool) -> Text:
+    def form(self, write: Writer, thinking: Thinking, *, hides: bool) -> Text:
         """The form that is asked for."""
         ids, block = self.return_ids, self.extract
-        if output.json:
+        if self.json:
             return Document(write, thinking, hides=hides, with_ids=ids, extracts=block)
         if self.jsonl:
             return Lines(write, thinking, hides=hides, with_ids=ids, extracts=block, streamed=self.stream)
@@ -97,7 +98,7 @@ def generate(
         raise InvalidRequest("the prompt is given twice, as PROMPT and with --prompt", "give one of the two")
     if chat and raw:
         raise InvalidRequest("--chat and --raw contradict each other", "give one of the two")
-    answer.check_with(output)
+    answer.check_together()
     mode: Mode = "chat" if chat else "raw" if raw else "auto"
     wording = Wording.of(template, mode=mode, prefill=prefill_response)
     text = read_prompt(argument if prompt is None else prompt, prompt_file, exact=raw)
@@ -116,7 +117,7 @@ def generate(
                 console.note(prompted.text)
             if answer.echo:
                 write(text if prompted.text == text else f"{text}\n\n{wording.prefill}")
-            form = answer.form(write, output, Thinking(opened=prompted.thinking), hides=template.hide_thinking)
+            form = answer.form(write, Thinking(opened=prompted.thinking), hides=template.hide_thinking)
             form.begin(model.chosen, request)
             finished = _run(opened, request, progress, form)
         finally:

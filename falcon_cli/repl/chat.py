@@ -1,15 +1,22 @@
-"""One chat: what the user says goes to the session, what the model says to stdout, everything else to stderr."""
+"""One chat: what the user says goes to the session, what the model says to the reply, everything else to stderr."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from falcon_cli import console, signals
+from falcon_cli.render import Reply
+from falcon_cli.repl import keyboard
+from falcon_cli.repl.keeper import Keeper
+from falcon_cli.settings import nearest
 from falcon_cli.thinking import Thinking
-from modeling.errors import InvalidRequest
+from modeling.errors import FalconError, InvalidRequest, WriteFailed
 from modeling.messages import Finished, SamplingParams, Token
+from modeling.turns import Turn
 
 if TYPE_CHECKING:
     from modeling.api import OpenModel
@@ -19,45 +26,171 @@ SETTABLE = (
     "temperature top_k top_p min_p typical_p repetition_penalty presence_penalty frequency_penalty repeat_last_n seed "
     "max_tokens"
 ).split()
-_ENDINGS = {"length": "stopped at --max-tokens", "interrupt": "stopped"}
+_ENDINGS = {"length": "stopped at --max-tokens; /continue goes on", "interrupt": "stopped; /continue goes on"}
 
 
 @dataclass(slots=True)
 class Manner:
-    """What is shown beside the answers: a line of figures after each, what the model is given, what it thinks aloud."""
+    """What is shown beside the answers: a line of figures after each, what the model is given, what it thinks aloud.
+
+    `vi` and `multiline` are manners of typing: the keys of vi, and Enter for a new line.
+    """
 
     stats: bool = False
     prompts: bool = False
     thoughts: bool = True
+    vi: bool = False
+    multiline: bool = False
 
 
 class Chat:
-    """A session, how its answers are drawn and how they are shown."""
+    """A session, how its answers are drawn and shown, and who keeps it.
 
-    def __init__(self, opened: OpenModel, session: Session, sampling: SamplingParams, manner: Manner | None = None) -> None:
+    `reply` makes what an answer is written with. `open` opens another model by its name. `draft` is a question that waits to be
+    changed in the prompt.
+    """
+
+    def __init__(
+        self,
+        opened: OpenModel,
+        session: Session,
+        sampling: SamplingParams,
+        keeper: Keeper,
+        *,
+        reply: Callable[[], Reply],
+        open: Callable[[str], OpenModel] | None = None,
+        manner: Manner | None = None,
+    ) -> None:
         self.opened = opened
         self.session = session
         self.sampling = sampling
+        self.keeper = keeper
         self.manner = manner or Manner()
         self.leaving = False
         self.interrupted = False  # Ctrl-C ended the last answer
-        self._last: Finished | None = None
+        self.draft: str | None = None
+        self.last: Finished | None = None
+        self._reply = reply
+        self._open = open
 
-    def ask(self, text: str) -> Finished:
+    # ---- answers ----
+
+    def ask(self, text: str) -> None:
         """Say `text` and stream the answer. Raises what `Session.ask` raises; then nothing was said."""
-        return self._stream(self.session.ask(text, self.sampling))
+        self._stream(self.session.ask(text, self.sampling))
 
-    def retry(self) -> Finished:
+    def retry(self) -> None:
         """Draw the last answer anew. Raises `InvalidRequest` if there is none."""
-        return self._stream(self.session.retry(self.sampling))
+        self._stream(self.session.retry(self.sampling))
+
+    def edit(self, text: str) -> None:
+        """Say `text` in place of the last question. Raises `InvalidRequest` if there is none."""
+        self._stream(self.session.edit(text, self.sampling))
+
+    def go_on(self) -> None:
+        """Let the last answer go on. Raises `InvalidRequest` if there is none, or the model had ended it."""
+        self._stream(self.session.go_on(self.sampling))
+
+    def _stream(self, events: Iterator[Token | Finished]) -> None:
+        """Write the answer as it comes, and keep it. The first Ctrl-C ends it within a token and keeps what there is."""
+        from modeling.text.chat import opens_thinking
+
+        added = self.session.last_sync.added
+        if self.manner.prompts:
+            console.note(added)
+        thinking, reply = Thinking(opened=opens_thinking(added)), self._reply()
+        with keyboard.held_back(), signals.first_interrupt(self.opened.engine.cancel, *signals.ENDING, patience=1.0) as ending:
+            try:
+                for event in events:
+                    if isinstance(event, Finished):
+                        self.last, self.interrupted = event, event.reason == "interrupt"
+                        self.keeper.answered(self.opened, self.session)
+                    with _unseen(ending):
+                        for kind, text in thinking.take(event):
+                            if kind == "answer" or self.manner.thoughts:
+                                reply.take(kind, text)
+            finally:
+                with _unseen(ending):
+                    reply.end()
+        assert self.last is not None
+        self._tell(self.last)
+
+    def _tell(self, finished: Finished) -> None:
+        """Why an answer ended early, and the figures if they are wanted."""
+        if finished.reason == "interrupt" and not finished.token_ids:
+            console.note("[cancelled: nothing was said]")
+        elif ending := _ENDINGS.get(finished.reason):
+            console.note(f"[{ending}]")
+        if self.manner.stats:
+            console.note(f"[{self.figures()}]")
+
+    # ---- moves ----
+
+    def moved(self) -> None:
+        """The conversation stands elsewhere: whoever keeps it is told."""
+        self.keeper.stands_at(self.session)
+
+    def turn(self, number: str) -> Turn | None:
+        """The turn of that number, or the branch of that name; None for 0, the beginning. Raises `InvalidRequest`."""
+        turns = self.session.turns
+        if number in self.keeper.branches:
+            return self.keeper.branches[number]
+        if number.isdecimal() and int(number) <= len(turns):
+            return turns[int(number) - 1] if int(number) else None
+        what = f"there is no turn {number}{nearest(number, self.keeper.branches)}"
+        raise InvalidRequest(what, f"/tree shows the {len(turns)} turns there are" if turns else "nothing was said yet")
+
+    def use(self, name: str) -> None:
+        """Go on with another model. If it cannot be opened, the one that was there is opened again, and the error goes on."""
+        assert self._open is not None
+        old, session = self.opened.info.name, self.session
+        session.close()
+        turns, head, system, tools = session.turns, session.head, session.system, session.tools
+        del self.opened, self.session, session  # two models at once may be more than memory holds
+        failure: FalconError | None = None
+        try:
+            self.opened = self._open(name)
+        except FalconError as error:
+            failure = error
+            self.opened = self._open(old)
+        self.session = self.opened.converse(tools=tools)
+        twins: dict[Turn, Turn] = {}
+        for turn in turns:
+            twins[turn] = turn.text_only(twins[turn.parent] if turn.parent is not None else None)
+        self.session.restore(list(twins.values()), twins[head] if head is not None else None)
+        self.session.system = system
+        self.keeper.speaks_as(self.opened, self.session, twins)
+        if failure is not None:
+            raise failure
+
+    # ---- coming and leaving ----
+
+    def resume(self) -> None:
+        """Stand where the kept conversation stands, if there is one."""
+        if (how := self.keeper.resume(self.opened, self.session)) is not None:
+            console.note(f"[{how}]")
+
+    def switch(self, keeper: Keeper) -> None:
+        """Leave this conversation for the one that `keeper` keeps."""
+        self.keeper.leave(self.opened, self.session)
+        self.keeper = keeper
+        self.session.restore([], None)
+        if keeper.name is not None:
+            self.session.system = None  # it has its own
+        self.resume()
+
+    def close(self) -> None:
+        """Leave for good."""
+        self.keeper.leave(self.opened, self.session)
+        self.session.close()
+
+    # ---- parameters and figures ----
 
     def set(self, name: str, value: str) -> None:
         """Change a sampling parameter. Raises `InvalidRequest` for an unknown name or a value out of range."""
         field = name.removeprefix("--").replace("-", "_")
         field = {"temp": "temperature", "repeat_penalty": "repetition_penalty"}.get(field, field)
         if field not in SETTABLE:
-            from falcon_cli.settings import nearest
-
             raise InvalidRequest(f"there is no parameter {name!r}{nearest(field, SETTABLE)}", f"/set {' | '.join(SETTABLE)}")
         kind = int if field in ("top_k", "repeat_last_n", "seed", "max_tokens") else float
         try:
@@ -70,14 +203,13 @@ class Chat:
 
     def figures(self) -> str:
         """What the last turn cost: tokens that were there, tokens read, tokens drawn, and how fast."""
-        if self._last is None:
+        if self.last is None:
             return "no turn yet"
-        stats, sync = self._last.stats, self.session.last_sync
-        decoded = max(0, stats.completion_tokens - 1)
+        stats, sync = self.last.stats, self.session.last_sync
         parts = [
             f"reused {stats.reused_tokens}",
             f"prefilled {stats.prefilled_tokens} ({_rate(stats.prefilled_tokens, stats.prefill_seconds)})",
-            f"generated {stats.completion_tokens} ({_rate(decoded, stats.decode_seconds)})",
+            f"generated {stats.completion_tokens} ({self.speed()})",
         ]
         if stats.completion_tokens:
             parts.append(f"first token {stats.first_token_seconds * 1000:.0f} ms")
@@ -85,37 +217,16 @@ class Chat:
             parts.append(f"{sync.dropped} earlier tokens no longer hold")
         return " · ".join(parts)
 
-    def _stream(self, events: Iterator[Token | Finished]) -> Finished:
-        """Write the answer as it comes. The first Ctrl-C ends it within a token and keeps what there is."""
-        from modeling.text.chat import opens_thinking
+    def speed(self) -> str:
+        """How fast the last answer was drawn. The first token comes out of the prefill."""
+        if self.last is None:
+            return "–"
+        return _rate(max(0, self.last.stats.completion_tokens - 1), self.last.stats.decode_seconds)
 
-        added = self.session.last_sync.added
-        if self.manner.prompts:
-            console.note(added)
-        thinking = Thinking(opened=opens_thinking(added))
-        written = ""
-        with signals.first_interrupt(self.opened.engine.cancel):
-            for event in events:
-                for kind, text in thinking.take(event):
-                    if kind == "answer" or self.manner.thoughts:
-                        console.write(text, "dim" if kind == "thought" else None)
-                        written = text
-                if isinstance(event, Finished):
-                    self._last, self.interrupted = event, event.reason == "interrupt"
-        if not written.endswith("\n"):
-            console.write("\n")
-        assert self._last is not None
-        self._tell(self._last)
-        return self._last
 
-    def _tell(self, finished: Finished) -> None:
-        """Why an answer ended early, and the figures if they are wanted."""
-        if finished.reason == "interrupt" and not finished.token_ids:
-            console.note("[cancelled: nothing was said]")
-        elif ending := _ENDINGS.get(finished.reason):
-            console.note(f"[{ending}]")
-        if self.manner.stats:
-            console.note(f"[{self.figures()}]")
+def _unseen(ending: list[Signals]) -> AbstractContextManager[None]:
+    """Who is told to end because the terminal has gone can show nothing more, but keeps what the model had said."""
+    return suppress(WriteFailed) if ending else nullcontext()
 
 
 def _rate(tokens: int, seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -30,7 +30,5 @@ def held_back() -> Iterator[None]:
     try:
         yield
     finally:
-        try:
+        with suppress(termios.error):  # the terminal has gone
             termios.tcsetattr(keyboard, termios.TCSANOW, before)
-        except termios.error:
-            pass  # the terminal has gone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from falcon_cli import console
+from falcon_cli import console, signals
 from falcon_cli.exit import ExitCode
 from falcon_cli.repl import slash
 from falcon_cli.repl.chat import Chat
@@ -22,6 +22,7 @@ def converse(chat: Chat, read: Callable[[], str]) -> ExitCode:
         except EOFError:
             return ExitCode.OK
         except KeyboardInterrupt:
+            signals.forget()
             if warned:
                 return ExitCode.INTERRUPTED
             warned = True
@@ -34,9 +35,12 @@ def converse(chat: Chat, read: Callable[[], str]) -> ExitCode:
 
 
 def say(chat: Chat, line: str) -> None:
-    """One line of the user: a command if it begins with a slash, nothing if it is blank, else a message."""
+    """One line of the user: a command if it begins with a slash, nothing if it is blank, else a message, or the changed one."""
+    changing, chat.draft = chat.draft is not None, None
     if line.startswith("/"):
         slash.dispatch(chat, line)
+    elif line.strip() and changing:
+        chat.edit(line)
     elif line.strip():
         chat.ask(line)
 

@@ -1,52 +1,122 @@
-"""The line that is typed into: history, suggestions and completion, by prompt_toolkit."""
+"""The line that is typed into, by prompt_toolkit: history, suggestions, completion, an editor, the keys of vi, a toolbar."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
-from falcon_cli import places
+from falcon_cli import console, places
+from falcon_cli.repl.chat import Chat
 from falcon_cli.repl.slash import COMMANDS
+from falcon_cli.terminal import visible
+
+FENCE = '"""'
 
 
-def line_reader() -> Callable[[], str]:
-    """A function that asks for a message. It raises `EOFError` for Ctrl-D, `KeyboardInterrupt` for Ctrl-C on an empty line.
-
-    Enter sends, Alt-Enter or Ctrl-J begins a new line; what is pasted stays one message. Ctrl-C clears a line that has text.
+class Prompt:
+    """Asks for messages. Enter sends, Alt-Enter or Ctrl-J begins a new line (in the manner `multiline` the other way round), a
+    block that begins with three quotes ends with three; what is pasted stays one message. Ctrl-C clears a line that has text.
     """
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-    from prompt_toolkit.key_binding import KeyBindings
 
-    keys = KeyBindings()
+    def __init__(self, chat: Chat) -> None:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+        from prompt_toolkit.output import create_output
 
-    @keys.add("escape", "enter")
-    @keys.add("c-j")
-    def _(event: Any) -> None:
-        event.current_buffer.insert_text("\n")
+        self._chat = chat
+        self._session: PromptSession[str] = PromptSession(
+            history=_history(),
+            auto_suggest=AutoSuggestFromHistory(),
+            completer=_completer(chat),
+            complete_while_typing=True,
+            enable_open_in_editor=True,
+            key_bindings=self._keys(),
+            multiline=True,
+            prompt_continuation="… ",
+            bottom_toolbar=lambda: toolbar(chat),
+            output=create_output(always_prefer_tty=True),  # answers may go to a file: the prompt does not
+        )
 
-    @keys.add("enter")
-    def _(event: Any) -> None:
-        event.current_buffer.validate_and_handle()
+    def read(self) -> str:
+        """The next message. Raises `EOFError` for Ctrl-D, `KeyboardInterrupt` for Ctrl-C on an empty line."""
+        from prompt_toolkit.enums import EditingMode
 
-    @keys.add("c-c")
-    def _(event: Any) -> None:
-        if event.current_buffer.text:
-            event.current_buffer.reset()
-        else:
-            event.app.exit(exception=KeyboardInterrupt)
+        self._session.editing_mode = EditingMode.VI if self._chat.manner.vi else EditingMode.EMACS
+        text = self._session.prompt("› ", default=self._chat.draft or "")
+        return unquoted(text)
 
-    session: PromptSession[str] = PromptSession(
-        history=_history(),
-        auto_suggest=AutoSuggestFromHistory(),
-        completer=_completer(),
-        complete_while_typing=True,
-        enable_open_in_editor=True,
-        key_bindings=keys,
-        multiline=True,
-        prompt_continuation="… ",
-    )
-    return lambda: session.prompt("› ")
+    def _keys(self) -> Any:
+        from prompt_toolkit.key_binding import KeyBindings
+        from prompt_toolkit.keys import Keys
+
+        keys = KeyBindings()
+        keys.add(Keys.Vt100MouseEvent)(lambda event: None)  # what looks like a mouse is somebody typing an escape sequence
+
+        @keys.add("escape", "enter")
+        def _(event: Any) -> None:
+            if self._chat.manner.multiline:
+                event.current_buffer.validate_and_handle()
+            else:
+                event.current_buffer.insert_text("\n")
+
+        @keys.add("c-j")
+        def _(event: Any) -> None:
+            event.current_buffer.insert_text("\n")
+
+        @keys.add("enter")
+        def _(event: Any) -> None:
+            text = event.current_buffer.text
+            if open_block(text) or (self._chat.manner.multiline and not text.startswith("/")):
+                event.current_buffer.insert_text("\n")
+            else:
+                event.current_buffer.validate_and_handle()
+
+        @keys.add("c-c")
+        def _(event: Any) -> None:
+            if event.current_buffer.text:
+                event.current_buffer.reset()
+            else:
+                event.app.exit(exception=KeyboardInterrupt)
+
+        return keys
+
+
+def read_plainly() -> str:
+    """The next message on a terminal that can do nothing (TERM=dumb). Raises as `Prompt.read`."""
+    console.ask("> ")
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\n")
+
+
+def toolbar(chat: Chat) -> str:
+    """What stands below the prompt: the model, how it is stored, the conversation, the turn, the state, the last speed."""
+    info, state = chat.opened.info, chat.session.state
+    size = info.state_bytes + (info.token_bytes * state.length if state is not None else 0)
+    parts = [
+        Path(info.name).name or info.name,
+        info.quantization or info.dtype,
+        chat.keeper.name or "not saved",
+        f"turn {len(chat.session.messages) // 2}",
+        f"state {size / 2**20:.1f} MiB",
+        chat.speed(),
+    ]
+    return visible(" · ".join(parts))
+
+
+def open_block(text: str) -> bool:
+    """Whether the text has begun a block with three quotes and not ended it."""
+    return text.startswith(FENCE) and not (len(text) >= 2 * len(FENCE) and text.rstrip().endswith(FENCE))
+
+
+def unquoted(text: str) -> str:
+    """A message without the quotes of its block."""
+    if text.startswith(FENCE) and not open_block(text):
+        return text.rstrip()[len(FENCE) : -len(FENCE)].strip("\n")
+    return text
 
 
 def _history() -> Any:
@@ -63,19 +133,25 @@ def _history() -> Any:
         return InMemoryHistory()
 
 
-def _completer() -> Any:
-    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+def _completer(chat: Chat) -> Any:
+    from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
     from prompt_toolkit.document import Document
+
+    paths = PathCompleter(expanduser=True)
 
     class SlashCompleter(Completer):
         def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-            for text, start, meaning in candidates(document.text_before_cursor):
+            before = document.text_before_cursor
+            name, _, argument = before.partition(" ")
+            if "\n" not in before and name in COMMANDS and COMMANDS[name].path and before != name:
+                yield from paths.get_completions(Document(argument), complete_event)
+            for text, start, meaning in candidates(chat, before):
                 yield Completion(text, start_position=start, display_meta=meaning)
 
     return SlashCompleter()
 
 
-def candidates(before: str) -> Iterator[tuple[str, int, str]]:
+def candidates(chat: Chat, before: str) -> Iterator[tuple[str, int, str]]:
     """(text, where it begins relative to the cursor, meaning) of what may follow `before`: slash commands and their choices."""
     name, space, argument = before.partition(" ")
     if not name.startswith("/") or "\n" in before:
@@ -83,4 +159,4 @@ def candidates(before: str) -> Iterator[tuple[str, int, str]]:
     if not space:
         yield from ((each, -len(name), command.help) for each, command in COMMANDS.items() if each.startswith(name))
     elif name in COMMANDS and " " not in argument:
-        yield from ((each, -len(argument), "") for each in COMMANDS[name].choices if each.startswith(argument))
+        yield from ((each, -len(argument), "") for each in COMMANDS[name].choices(chat) if each.startswith(argument))

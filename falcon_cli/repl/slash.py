@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from falcon_cli import console
+from falcon_cli.repl import desk, files, moves, views
 from falcon_cli.repl.chat import SETTABLE, Chat
 from falcon_cli.settings import nearest
 from modeling.errors import InvalidRequest
 
-Action = Callable[[Chat, str], None]
+
+def _none(chat: Chat) -> Iterable[str]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Slash:
-    """One command: what may follow its name, one line of help, and what it does with the text behind the name."""
+    """One command: what may follow its name, one line of help, and what it does with the text behind the name.
+
+    `choices` are what the text may be, for completion; `path` says that it begins with the name of a file.
+    """
 
     arguments: str
     help: str
-    action: Action
-    choices: tuple[str, ...] = ()
+    action: Callable[[Chat, str], None]
+    choices: Callable[[Chat], Iterable[str]] = _none
+    path: bool = False
 
 
 def dispatch(chat: Chat, line: str) -> None:
@@ -49,103 +56,31 @@ def _exit(chat: Chat, _: str) -> None:
     chat.leaving = True
 
 
-def _clear(chat: Chat, _: str) -> None:
-    chat.session.undo(len(chat.session.messages))
-    console.note("[the conversation begins anew]")
-
-
-def _undo(chat: Chat, count: str) -> None:
-    turns = _whole(count or "1", "/undo 2")
-    taken = chat.session.undo(turns)
-    if not taken:
-        raise InvalidRequest("there is no turn to take back")
-    console.note(f"[{taken} turn{'s' if taken > 1 else ''} taken back, {len(chat.session.messages) // 2} left]")
-
-
-def _retry(chat: Chat, _: str) -> None:
-    chat.retry()
-
-
-def _set(chat: Chat, text: str) -> None:
-    name, _, value = text.partition(" ")
-    if not value.strip():
-        raise InvalidRequest("/set takes a parameter and a value", "for example: /set temperature 0.7")
-    chat.set(name, value.strip())
-
-
-def _show(chat: Chat, what: str) -> None:
-    view = VIEWS.get(what or "info")
-    if view is None:
-        raise InvalidRequest(f"there is no {what!r} to show{nearest(what, VIEWS)}", f"/show {' | '.join(VIEWS)}")
-    console.note(view(chat))
-
-
-def _show_info(chat: Chat) -> str:
-    info = chat.opened.info
-    return (
-        f"{info.name}: {info.family}, {info.parameters / 1e6:.1f} M parameters, {info.dtype} on {info.device}, "
-        f"{info.kernels} kernels"
-    )
-
-
-def _show_parameters(chat: Chat) -> str:
-    return "\n".join(f"{name} {_shown(getattr(chat.sampling, name))}" for name in SETTABLE)
-
-
-def _shown(value: object) -> str:
-    return "-1 (until the model ends)" if value is None else str(value)
-
-
-def _show_system(chat: Chat) -> str:
-    return chat.session.system if chat.session.system is not None else "no system prompt"
-
-
-def _show_template(chat: Chat) -> str:
-    return chat.session.template
-
-
-def _show_state(chat: Chat) -> str:
-    limit = chat.opened.info.max_positions
-    room = "no limit" if limit is None else f"at most {limit}"
-    state = chat.session.state
-    return f"{state.length if state else 0} tokens in a state of {chat.opened.info.state_bytes / 2**20:.1f} MiB; {room}"
-
-
-def _system(chat: Chat, text: str) -> None:
-    chat.session.system = text or None
-    console.note("[system prompt set: the next turn reads the conversation again]" if text else "[no system prompt]")
-
-
-def _stats(chat: Chat, switch: str) -> None:
-    if switch not in ("", "on", "off"):
-        raise InvalidRequest(f"/stats takes on or off, not {switch!r}")
-    if switch:
-        chat.manner.stats = switch == "on"
-    else:
-        console.note(chat.figures())
-
-
-def _whole(text: str, example: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise InvalidRequest(f"{text!r} is not a number of turns", f"for example: {example}")
-    return int(text)
-
-
-VIEWS: dict[str, Callable[[Chat], str]] = {
-    "info": _show_info,
-    "parameters": _show_parameters,
-    "system": _show_system,
-    "template": _show_template,
-    "state": _show_state,
-}
 COMMANDS: dict[str, Slash] = {
-    "/help": Slash("[command]", "what can be typed here", _help),
-    "/exit": Slash("", "leave (Ctrl-D does the same)", _exit),
-    "/clear": Slash("", "forget the conversation, keep the system prompt", _clear),
-    "/undo": Slash("[n]", "take back the last turn, or the last n", _undo),
-    "/retry": Slash("", "draw the last answer anew", _retry),
-    "/set": Slash("parameter value", "change how answers are drawn", _set, tuple(SETTABLE)),
-    "/show": Slash("[what]", "info, parameters, system, template or state", _show, tuple(VIEWS)),
-    "/system": Slash("[text]", "set the system prompt, or remove it", _system),
-    "/stats": Slash("[on|off]", "figures of the last turn; on: after every turn", _stats, ("on", "off")),
+    "/help": Slash("[command]", "what can be typed here", _help, lambda chat: [name[1:] for name in COMMANDS]),
+    "/exit": Slash("", "save and leave (Ctrl-D does the same)", _exit),
+    "/clear": Slash("", "go back to the beginning, keep the system prompt", moves.clear),
+    "/undo": Slash("[n]", "take back the last turn, or the last n", moves.undo),
+    "/redo": Slash("[n]", "bring back what was undone", moves.redo),
+    "/retry": Slash("", "draw the last answer anew", moves.retry),
+    "/edit": Slash("[text]", "change the last question, and answer it again", moves.edit),
+    "/continue": Slash("", "let a stopped answer go on", moves.go_on),
+    "/branch": Slash("[name]", "give this place a name, to come back to", moves.branch),
+    "/tree": Slash("", "all turns there are, by number", moves.tree),
+    "/goto": Slash("turn", "stand behind a turn (its number or a branch); 0: the beginning", moves.goto, desk.branches),
+    "/new": Slash("[name]", "begin another conversation", desk.new),
+    "/save": Slash("[name]", "keep this conversation under a name", desk.save),
+    "/load": Slash("name", "go on with a conversation that was kept", desk.load, desk.sessions),
+    "/sessions": Slash("", "the conversations that were kept", desk.list_sessions),
+    "/rename": Slash("name", "give this conversation another name", desk.rename),
+    "/export": Slash("file", "write the conversation to a file.md, .json or .jsonl", files.export, path=True),
+    "/copy": Slash("[n | code [n]]", "copy the last answer, the n-th last, or a code block of it", files.copy),
+    "/read": Slash("file [question]", "say what is in a file, and ask about it", files.read, path=True),
+    "/system": Slash("[text | -]", "show or set the system prompt; - removes it", desk.system),
+    "/set": Slash("parameter value", "change how answers are drawn", desk.set_parameter, lambda chat: SETTABLE),
+    "/show": Slash("[what]", "info, parameters, system, template or state", views.show, lambda chat: views.VIEWS),
+    "/stats": Slash("[on | off]", "figures of the last turn; on: after every turn", views.stats, lambda chat: ("on", "off")),
+    "/model": Slash("[name]", "go on with another model", desk.model),
+    "/multiline": Slash("", "let Enter begin a new line, and Alt-Enter send; or back", desk.multiline),
+    "/vi": Slash("", "type with the keys of vi; or back", desk.vi),
 }

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from falcon_cli.store.database import PATIENCE, VERSION, Damaged, Database, mark, told
+from falcon_cli.store.database import PATIENCE, Damaged, Database, mark, may_write, told
 
+_UNREADABLE = sqlite3.DatabaseError, UnicodeDecodeError  # the latter where the message of the error cannot be read
 _COPIES = {"sessions": "id", "models": "session", "turns": "session", "branches": "session"}
 
 
@@ -22,7 +23,7 @@ def open_whole(file: Path, *, reading: bool = False) -> tuple[Database, str | No
             return database, None
         database.close()
     except Damaged:
-        if not os.access(file.parent, os.W_OK):
+        if not may_write(file.parent):
             raise
     with told(file), _alone(file):
         return _renewed(file, reading)
@@ -63,15 +64,13 @@ def _salvage(file: Path, into: Database) -> tuple[int, int]:
     connection = into.connection
     try:
         connection.execute("ATTACH ? AS old", (f"{file.absolute().as_uri()}?mode=ro",))
-        if connection.execute("PRAGMA old.user_version").fetchone()[0] != VERSION:
-            return 0, 0
         for (session,) in _as_far_as_possible(connection, "SELECT id FROM old.sessions NOT INDEXED"):
             try:
                 _copy(connection, session)
                 kept += 1
-            except sqlite3.DatabaseError:
+            except _UNREADABLE:
                 lost += 1
-    except sqlite3.DatabaseError:
+    except _UNREADABLE:
         pass  # not even that can be read
     finally:
         with suppress(sqlite3.Error):
@@ -93,7 +92,7 @@ def _copy(connection: sqlite3.Connection, session: str) -> None:
 
 def _as_far_as_possible(connection: sqlite3.Connection, query: str) -> list[tuple[str]]:
     rows = []
-    with suppress(sqlite3.DatabaseError):
+    with suppress(*_UNREADABLE):
         for row in connection.execute(query):
             rows.append(tuple(row))
     return rows

@@ -38,11 +38,11 @@ _TABLES = (
         identity TEXT NOT NULL
     )""",
     f"""CREATE TABLE turns (  -- rows are added and removed, never changed
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        id INTEGER PRIMARY KEY,
         session TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
         parent INTEGER REFERENCES turns(id) DEFERRABLE INITIALLY DEFERRED,
         depth INTEGER NOT NULL,  -- how many turns the conversation has up to here
-        model INTEGER NOT NULL REFERENCES models(id) DEFERRABLE INITIALLY DEFERRED,
+        model INTEGER NOT NULL,  -- the id of a row of models
         {", ".join(COLUMNS)}
     )""",
     """CREATE TABLE branches (
@@ -54,9 +54,7 @@ _TABLES = (
     "CREATE INDEX models_of_session ON models(session)",
     "CREATE INDEX turns_of_session ON turns(session, depth)",
     "CREATE INDEX turns_of_parent ON turns(parent)",
-    "CREATE INDEX turns_of_model ON turns(model)",
     "CREATE INDEX branches_of_turn ON branches(turn)",
-    "CREATE INDEX sessions_of_head ON sessions(head)",
 )
 
 
@@ -81,7 +79,11 @@ class Database:
             self.connection = _read_only(file) if reading else _writable(file)
         try:
             with told(file):
+                self._place = _place(file)
                 self._prepare(reading)
+        except sqlite3.OperationalError as error:  # nothing but the file can be wrong here
+            self.close()
+            raise damaged(file) from error
         except BaseException:
             self.close()
             raise
@@ -109,7 +111,10 @@ class Database:
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """What the block does is done as a whole and is on the disk when it ends; nothing is if it ends with an exception."""
+        """What the block does is done as a whole and is on the disk when it ends; nothing is if it ends with an exception.
+
+        A file that was moved or removed meanwhile is an error, too: what is written there will not be found again.
+        """
         with told(self.file):
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
@@ -119,6 +124,8 @@ class Database:
                 if self.connection.in_transaction:
                     with suppress(sqlite3.Error):
                         self.connection.execute("ROLLBACK")
+        if _place(self.file) != self._place:
+            raise WriteFailed(f"{self.file} was moved or removed", "start falcon again to begin another")
         with suppress(OSError):
             if Path(f"{self.file}-wal").stat().st_size > LOG_LIMIT:
                 self.settle()
@@ -151,22 +158,38 @@ class Database:
         mode = str(self.connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
         # a disk that cannot have a write-ahead log, such as a network folder, has a journal whose folder is to be flushed, too
         self.connection.execute(f"PRAGMA synchronous = {'FULL' if mode == 'wal' else 'EXTRA'}")
-        with self.changing():  # which tells at once if nothing can be written
+        with self.changing():
             if not self._known():
                 make_tables(self.connection)
+        self._try_to_write()
+
+    def _try_to_write(self) -> None:
+        """Raises at once what the first change would raise: SQLite opens a file that it may not write without a word."""
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            self.connection.execute(f"PRAGMA user_version = {VERSION}")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY and may_write(self.file):  # only its header forbids it
+                raise damaged(self.file) from None
+            raise
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
 
     def _known(self) -> bool:
         """Whether the tables are there. Raises `StateRefused` if they are not those of this version."""
-        application, version, tables = (
-            int(self.connection.execute(query).fetchone()[0])
-            for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
+        application, version = (
+            int(self.connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
         )
+        tables = {row[0] for row in self.connection.execute("SELECT sql FROM sqlite_schema")}
         if application == APPLICATION and version > VERSION:
             what = f"the sessions in {self.file} are of a later version of falcon (format {version}, this one knows {VERSION})"
             raise StateRefused(what, "update falcon, or set FALCON_HOME to another folder")
-        if tables and (application, version) != (APPLICATION, VERSION):
+        if tables and application != APPLICATION and tables.isdisjoint(_TABLES):
             raise StateRefused(*_foreign(self.file))
-        return tables > 0
+        if tables and not ((application, version) == (APPLICATION, VERSION) and tables.issuperset(_TABLES)):
+            raise damaged(self.file)
+        return bool(tables)
 
 
 def make_tables(connection: sqlite3.Connection) -> None:
@@ -184,14 +207,25 @@ def told(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise WriteFailed(f"{file} cannot be written: {error.strerror}", _ELSEWHERE) from None
+    except UnicodeDecodeError:  # not even the message of the error can be read
+        raise damaged(file) from None
     except sqlite3.Error as error:
         failure = _failure(file, error)
         if failure is None:
             raise
-        if isinstance(failure, Damaged):
-            with suppress(OSError):
-                mark(file).touch()
         raise failure from None
+
+
+def damaged(file: Path) -> Damaged:
+    """The error for a damaged file, which is marked."""
+    with suppress(OSError):
+        mark(file).touch()
+    return Damaged(f"{file} is damaged", "the next start of falcon moves it aside and keeps what can be read of it")
+
+
+def may_write(path: Path) -> bool:
+    """Whether the system would let this process write there."""
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def mark(file: Path) -> Path:
@@ -206,7 +240,7 @@ def _failure(file: Path, error: sqlite3.Error) -> FalconError | None:
     """What an error of SQLite means; None if it is a fault in falcon."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return Damaged(f"{file} is damaged", "the next start of falcon moves it aside and keeps what can be read of it")
+        return damaged(file)
     if code == sqlite3.SQLITE_FULL:
         return WriteFailed(f"{file} cannot be written: the disk is full", "make room, or set FALCON_HOME to another folder")
     if code == sqlite3.SQLITE_IOERR:
@@ -215,6 +249,14 @@ def _failure(file: Path, error: sqlite3.Error) -> FalconError | None:
         return WriteFailed(f"{file} is held by another program", "try again when that has finished")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return WriteFailed(f"{file} cannot be written: {error}", _ELSEWHERE)
+    return None
+
+
+def _place(file: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever its name; None if there is none."""
+    with suppress(OSError):
+        status = file.stat()
+        return status.st_dev, status.st_ino
     return None
 
 

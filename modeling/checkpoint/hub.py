@@ -282,13 +282,14 @@ def _cached(repository: str, revision: str | None) -> Path:
         folder = Path(hf_hub_download(repository, CONFIG, revision=revision, local_files_only=True)).parent
     except LocalEntryNotFoundError:
         raise ModelNotFound(
-            f"{at} is not in the local cache, and falcon is offline", suggest(repository) or "run it once without --offline"
+            f"{at} is not in the local cache, and falcon is offline",
+            suggest(repository) or "go online once: without --offline, and HF_HUB_OFFLINE not set",
         ) from None
     missing = _missing(folder)
     if missing:
         raise DownloadFailed(
             f"the copy of {at} in the local cache is incomplete: {listed(missing)} missing",
-            "run it once without --offline to fetch the rest",
+            "go online once to fetch the rest: without --offline, and HF_HUB_OFFLINE not set",
         )
     return folder
 

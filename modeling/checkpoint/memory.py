@@ -58,6 +58,8 @@ def require(need: Need, free: int, device: str, dtype: str) -> None:
     choices = []
     if dtype == "float32" and need.weights // 2 + need.state + need.work <= free:
         choices.append("--dtype bfloat16 (half the weights)")
+    if need.work > need.weights:
+        choices.append("a smaller --prefill-chunk")
     choices.append("--device-map auto (what does not fit is kept in host memory or read from disk: slower)")
     choices.append("a smaller model")
     raise MemoryExceeded(

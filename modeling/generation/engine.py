@@ -22,7 +22,7 @@ from modeling.errors import ContextExceeded, FalconError, InvalidRequest, Numeri
 from modeling.generation.answer import Answer, Decoder, Saved
 from modeling.generation.runner import Runner
 from modeling.generation.sampling import Draw, Sampler
-from modeling.messages import Failed, Finished, Request, Token
+from modeling.messages import Failed, Finished, Progress, ProgressSink, Request, Token
 from modeling.state import Cancelled
 
 Event = Token | Finished | Failed
@@ -32,10 +32,17 @@ class Engine:
     """Completes requests, many at once, on the slots of a runner.
 
     A request's tokens do not depend on its neighbours, on the order of arrival or on who waits for it. `stop_ids` end an
-    answer unless its request ignores them. All methods belong to one thread; only `cancel` may be called from elsewhere.
+    answer unless its request ignores them. `progress` is told of prompts that take more than one chunk. All methods belong to
+    one thread; only `cancel` may be called from elsewhere.
     """
 
-    def __init__(self, runner: Runner, decoder: Callable[[], Decoder], stop_ids: Collection[int]) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        decoder: Callable[[], Decoder],
+        stop_ids: Collection[int],
+        progress: ProgressSink | None = None,
+    ) -> None:
         self.runner = runner
         self._new_decoder = decoder
         self._stop_ids = frozenset(stop_ids)
@@ -49,6 +56,7 @@ class Engine:
         self._events: deque[tuple[int, Event]] = deque()
         self._private: dict[int, deque[Event]] = {}  # of requests that `generate` reads
         self._next_id = 0
+        self.progress: ProgressSink | None = progress
 
     # ---- the caller's side ----
 
@@ -197,6 +205,7 @@ class Engine:
     def _feed(self, answer: Answer, chunk: Sequence[int]) -> None:
         """One chunk of a prompt. After its last one the request decodes, beginning with the token drawn here."""
         started = perf_counter()
+        self._report(answer)
         try:
             logits = self.runner.prefill(chunk, answer.slot, lambda: answer.id in self._cancelled)
             answer.fed += len(chunk)
@@ -211,7 +220,15 @@ class Engine:
             return
         answer.prefill_seconds += perf_counter() - started
         if draw is not None:
+            self._report(answer)
             self._deliver(answer, draw)
+
+    def _report(self, answer: Answer) -> None:
+        """How far the reading of a long prompt is."""
+        before = 0 if answer.start is None else answer.start.length
+        total = len(answer.request.prompt_ids) - before
+        if self.progress is not None and total > self.runner.prefill_chunk:
+            self.progress(Progress("prefill", answer.fed - before, total))
 
     def _seat(self, answer: Answer, logits: Tensor) -> Draw:
         """Let the joining request take the next decoding slot, and draw its first token from logits (v)."""

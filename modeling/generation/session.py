@@ -100,7 +100,7 @@ class Session:
         self._engine = engine
         self._tokenizer = tokenizer
         self._format = format
-        self._tools = tools
+        self.tools = tools
 
     # ---- what the user does ----
 
@@ -168,9 +168,10 @@ class Session:
         Raises what `Engine.generate` raises.
         """
         prompt, saved = self.ids[:-1], list[Saved]()
-        start = self.snapshots.deepest(self.ids)
-        if not prompt or (start is not None and start.length == len(prompt)):
+        state = self.state
+        if not prompt or (state is not None and state.length >= len(prompt)):
             return 0
+        start = self.snapshots.deepest(prompt)
         fed = 0
         for event in self._events(Request(prompt, SamplingParams(max_tokens=0)), start, saved, 0):
             if isinstance(event, Finished):
@@ -197,8 +198,8 @@ class Session:
 
     @property
     def state(self) -> Saved | None:
-        """The deepest state there is of this transcript."""
-        return self.snapshots.deepest(self.ids)
+        """The deepest state there is of this transcript: of all of it but the last id, or, after an interrupt, of all."""
+        return self.snapshots.deepest(self.ids, left=0)
 
     @property
     def template(self) -> str:
@@ -220,7 +221,7 @@ class Session:
         """The transcript up to where the model answers `user`; of the parent's, what agrees with the template keeps its ids."""
         said = [*(parent.messages() if parent is not None else []), Message("user", user)]
         whole = said if self.system is None else [Message("system", self.system), *said]
-        pieces = self._format.render(whole, tools=self._tools, add_generation_prompt=True)
+        pieces = self._format.render(whole, tools=self.tools, add_generation_prompt=True)
         before = parent.transcript() if parent is not None else []
         kept, rest = agree(before, pieces)
         target = kept + self._format.encode(rest)
@@ -306,6 +307,9 @@ def agree(transcript: Sequence[Segment], pieces: Sequence[Piece]) -> tuple[list[
         piece = rest.pop(0)
         if left := piece.text[len(segment.text) :]:
             rest.insert(0, replace(piece, text=left))
+    else:
+        if rest:  # the last reply said nothing: the template goes on behind it
+            kept += silent
     return kept, rest
 
 

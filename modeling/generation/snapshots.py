@@ -43,9 +43,9 @@ class Snapshots:
         while spare and self.nbytes > self.budget:
             del self._states[spare.pop(0)]
 
-    def deepest(self, ids: Sequence[int]) -> Saved | None:
-        """The state of the longest proper prefix of `ids`: at least one id is left to feed."""
-        lengths = sorted({length for length, _ in self._states if length < len(ids)})
+    def deepest(self, ids: Sequence[int], left: int = 1) -> Saved | None:
+        """The state of the longest prefix of `ids` that leaves at least `left` of them to feed."""
+        lengths = sorted({length for length, _ in self._states if length <= len(ids) - left})
         for key in reversed(_keys(ids, lengths)):
             if key in self._states:
                 self._states.move_to_end(key)

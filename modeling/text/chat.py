@@ -63,7 +63,7 @@ class ChatFormat:
         """The format with the given template, or else the checkpoint's own. Raises `InvalidRequest` if there is neither."""
         source = template if template is not None else tokenizer.chat_template
         if source is None:
-            hint = "use --raw to give it plain text to continue, or pass a template with --chat-template"
+            hint = "pass one with --chat-template, or let `falcon generate --raw` continue plain text"
             raise InvalidRequest("this model has no chat template", hint)
         return cls(tokenizer, source, now=now)
 

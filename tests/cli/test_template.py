@@ -62,7 +62,7 @@ def test_a_template_may_come_from_a_file_or_the_command_line(falcon: Falcon, tmp
 def test_a_model_without_a_template_says_so(arguments: list[str], falcon: Falcon) -> None:
     outcome = falcon("generate", "hi", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.startswith("error: this model has no chat template\nhint: use --raw")
+    assert outcome.err.startswith("error: this model has no chat template\nhint: pass one with --chat-template, or let `falcon generate --raw`")
     assert falcon("generate", "hi").out == "HI\n"
 
 
@@ -106,3 +106,9 @@ def test_the_embedded_models_are_given_what_transformers_renders(name: str) -> N
     special = set(tokenizer.all_special_ids)
     assert [i for i in ids if i in special] == [i for i in expected if i in special]  # the typed <|im_end|> is not one of them
     assert "Be <|im_end|> brief." in tokenizer.decode(ids)
+
+
+def test_a_settled_system_prompt_asks_for_no_template(falcon: Falcon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FALCON_SYSTEM", "Be brief.")
+    assert falcon("generate", "hi").out == "HI\n"
+    assert falcon("generate", "hi", "--system", "Be brief.").code == 2

@@ -25,6 +25,7 @@ def test_the_deepest_proper_prefix_is_found() -> None:
     assert shelf.deepest([1, 2, 3, 4, 5]) is states[1]  # one id must be left to feed
     assert shelf.deepest([1, 2, 3, 9, 9, 9]) is states[1]
     assert shelf.deepest([1, 9, 3, 4]) is states[0]
+    assert shelf.deepest([1, 2, 3, 4, 5], left=0) is states[2] and shelf.deepest([1, 2, 3, 4, 5], left=3) is states[0]
     assert shelf.deepest([9, 2, 3, 4]) is None and shelf.deepest([]) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,15 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from falcon_cli import places
 from falcon_cli.demo import resolve
 from falcon_cli.exit import ExitCode
+from falcon_cli.render import PlainReply
 from falcon_cli.repl import slash
 from falcon_cli.repl.chat import Chat
+from falcon_cli.repl.keeper import Keeper
 from falcon_cli.repl.loop import converse
 from falcon_cli.repl.prompt import candidates
+from falcon_cli.store import Store
 from modeling.api import OpenModel, open_model
-from modeling.errors import InvalidRequest
-from modeling.messages import ModelSpec, SamplingParams
+from modeling.errors import FalconError, InvalidRequest, ModelUnavailable, StateRefused, WriteFailed
+from modeling.messages import Finished, ModelSpec, SamplingParams
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +38,27 @@ def opened() -> OpenModel:
 
 @pytest.fixture
 def chat(opened: OpenModel) -> Iterator[Chat]:
-    session = opened.converse()
-    yield Chat(opened, session, SamplingParams(temperature=1.0, seed=3, max_tokens=6, ignore_eos=True))
-    session.close()
+    talk = Chat(
+        opened,
+        opened.converse(),
+        SamplingParams(temperature=8.0, seed=3, max_tokens=6, ignore_eos=True),
+        Keeper(None),
+        reply=PlainReply,
+        open=lambda name: open_model(ModelSpec(resolve(name), dtype="float32", device="cpu")),
+    )
+    yield talk
+    talk.close()
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     captured = capsys.readouterr()
     return captured.out, captured.err
+
+
+def ask(chat: Chat, text: str) -> Finished:
+    chat.ask(text)
+    assert chat.last is not None
+    return chat.last
 
 
 def test_every_command_is_in_the_help(chat: Chat, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,11 +86,34 @@ def test_every_command_is_in_the_help(chat: Chat, capsys: pytest.CaptureFixture[
         ("/show weights", "no 'weights'"),
         ("/stats maybe", "on or off"),
         ("/help nothing", "no command"),
+        ("/redo", "nothing to bring back"),
+        ("/edit", "no question"),
+        ("/edit something", "no question"),
+        ("/continue", "no answer"),
+        ("/branch", "no turn"),
+        ("/tree", "nothing was said"),
+        ("/goto", "takes a turn"),
+        ("/goto 1", "no turn 1"),
+        ("/goto nowhere", "no turn nowhere"),
+        ("/save", "nothing was said"),
+        ("/load", "takes the name"),
+        ("/load nothing", "no session"),
+        ("/sessions", "no conversation"),
+        ("/rename", "takes a name"),
+        ("/rename talk", "not kept"),
+        ("/export", "takes a file"),
+        ("/export talk.doc", "names no format"),
+        ("/copy", "no answer"),
+        ("/copy code", "no block of code"),
+        ("/copy everything", "does not understand"),
+        ("/read", "takes a file"),
+        ("/read /nowhere/at-all", "cannot be read"),
+        ('/read "unclosed', "not closed"),
     ],
 )
 def test_what_cannot_be_done_says_so(chat: Chat, line: str, what: str) -> None:
     before = chat.sampling
-    with pytest.raises(InvalidRequest, match=what):
+    with pytest.raises(FalconError, match=what):
         slash.dispatch(chat, line)
     assert chat.sampling == before
 
@@ -96,7 +137,7 @@ def test_undo_retry_and_clear(chat: Chat, capsys: pytest.CaptureFixture[str]) ->
 def test_parameters_take_effect(chat: Chat, capsys: pytest.CaptureFixture[str]) -> None:
     slash.dispatch(chat, "/set temp 0")
     slash.dispatch(chat, "/set max-tokens 3")
-    assert chat.sampling.temperature == 0 and chat.ask("hi").stats.completion_tokens == 3
+    assert chat.sampling.temperature == 0 and ask(chat, "hi").stats.completion_tokens == 3
     slash.dispatch(chat, "/set max_tokens -1")
     assert chat.sampling.max_tokens is None
     said(capsys)
@@ -108,7 +149,7 @@ def test_figures_show_that_the_state_was_carried(chat: Chat, capsys: pytest.Capt
     slash.dispatch(chat, "/stats on")
     chat.ask("one two three four five six")
     assert "reused 0" in said(capsys)[1]
-    finished = chat.ask("seven")
+    finished = ask(chat, "seven")
     _, err = said(capsys)
     assert f"reused {finished.stats.reused_tokens} · prefilled {finished.stats.prefilled_tokens} " in err
     assert finished.stats.reused_tokens > finished.stats.prefilled_tokens / 2 > 0
@@ -123,7 +164,7 @@ def test_the_system_prompt_can_be_changed(chat: Chat, capsys: pytest.CaptureFixt
     said(capsys)
     slash.dispatch(chat, "/show system")
     assert said(capsys)[1] == "You are a clock.\n"
-    slash.dispatch(chat, "/system")
+    slash.dispatch(chat, "/system -")
     assert chat.session.system is None
 
 
@@ -148,11 +189,14 @@ def test_ctrl_c_twice_on_an_empty_line_leaves(chat: Chat, capsys: pytest.Capture
     assert said(capsys)[1].count("Ctrl-C again leaves") == 2
 
 
-def test_completion_offers_commands_and_choices() -> None:
-    assert [text for text, *_ in candidates("/s")] == ["/set", "/show", "/system", "/stats"]
-    assert [text for text, *_ in candidates("/set top")] == ["top_k", "top_p"]
-    assert ("temperature", -4, "") in list(candidates("/set temp"))
-    assert list(candidates("hello /s")) == list(candidates("/set top_k 4")) == []
+def test_completion_offers_commands_and_choices(chat: Chat) -> None:
+    assert {"/set", "/show", "/system", "/stats", "/save"} <= {text for text, *_ in candidates(chat, "/s")}
+    assert [text for text, *_ in candidates(chat, "/set top")] == ["top_k", "top_p"]
+    assert ("temperature", -4, "") in list(candidates(chat, "/set temp"))
+    assert list(candidates(chat, "hello /s")) == list(candidates(chat, "/set top_k 4")) == []
+    chat.ask("one")
+    slash.dispatch(chat, "/branch here")
+    assert [text for text, *_ in candidates(chat, "/goto h")] == ["here"]
 
 
 def falcon_chat(*arguments: str, stdin: str) -> subprocess.CompletedProcess[str]:
@@ -213,3 +257,132 @@ def test_turns_that_are_no_text_are_refused() -> None:
     command = [sys.executable, "-m", "falcon_cli", "chat", "demo", "--stdin-turns", "-n", "2"]
     done = subprocess.run(command, input=b"fine\n\xff\xfe\n", capture_output=True, timeout=60, check=False)
     assert done.returncode == 2 and b"not UTF-8" in done.stderr and done.stdout
+
+
+def test_a_walk_through_the_tree(chat: Chat, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("one", "two"):
+        chat.ask(text)
+    slash.dispatch(chat, "/branch before-three")
+    chat.ask("three")
+    slash.dispatch(chat, "/goto before-three")
+    slash.dispatch(chat, "/edit zwei")
+    slash.dispatch(chat, "/continue")
+    said(capsys)
+    slash.dispatch(chat, "/tree")
+    lines = said(capsys)[1].splitlines()
+    assert [line[:1] for line in lines] == [" ", " ", " ", " ", "▶"]
+    assert [line.split()[:2] for line in (line[1:] for line in lines)] == [
+        ["1", "one"],
+        ["2", "two"],
+        ["3", "three"],
+        ["4", "zwei"],
+        ["5", "zwei"],
+    ]
+    assert "(before-three)" in lines[1]
+    slash.dispatch(chat, "/goto 0")
+    assert chat.session.head is None
+    slash.dispatch(chat, "/goto 3")
+    assert chat.session.messages[-2].content == "three"
+
+
+def test_a_file_can_be_read_and_the_talk_written(chat: Chat, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes = tmp_path / "my notes.txt"
+    notes.write_text("eggs\nmilk\n")
+    slash.dispatch(chat, f'/read "{notes}" What is missing?')
+    assert chat.session.messages[0].content == "eggs\nmilk\n\nWhat is missing?"
+    slash.dispatch(chat, f"/export {tmp_path / 'talk.jsonl'}")
+    rows = [json.loads(line) for line in (tmp_path / "talk.jsonl").read_text().splitlines()]
+    assert [row["role"] for row in rows] == ["user", "assistant"] and rows[0]["content"].startswith("eggs")
+    with pytest.raises(InvalidRequest, match="no terminal"):
+        slash.dispatch(chat, "/copy")
+
+
+def test_another_model_goes_on_with_what_was_said(chat: Chat, capsys: pytest.CaptureFixture[str]) -> None:
+    chat.ask("one")
+    slash.dispatch(chat, "/branch first")
+    before = chat.session.messages
+    slash.dispatch(chat, "/model demo")
+    assert chat.opened.info.family == "falcon_mamba" and chat.session.messages == before
+    slash.dispatch(chat, "/goto first")
+    assert ask(chat, "two").stats.reused_tokens == 0
+    with pytest.raises(ModelUnavailable):
+        slash.dispatch(chat, "/model nowhere-at-all")
+    assert chat.opened.info.family == "falcon_mamba" and len(chat.session.messages) == 4
+    assert ask(chat, "three").stats.prompt_tokens > 0
+
+
+def test_conversations_are_kept_left_and_resumed(opened: OpenModel, capsys: pytest.CaptureFixture[str]) -> None:
+    def start(keeper: Keeper) -> Chat:
+        sampling = SamplingParams(temperature=8.0, seed=3, max_tokens=6, ignore_eos=True)
+        talk = Chat(opened, opened.converse(), sampling, keeper, reply=PlainReply)
+        talk.resume()
+        return talk
+
+    first = start(Keeper.open("first"))
+    first.ask("one")
+    first.ask("two")
+    slash.dispatch(first, "/branch here")
+    slash.dispatch(first, "/undo")
+    slash.dispatch(first, "/system Be brief.")
+    slash.dispatch(first, "/new second")
+    assert first.session.messages == [] and first.keeper.name is None
+    first.ask("other")
+    assert first.keeper.name == "second"
+    slash.dispatch(first, "/sessions")
+    listed = [line[2:].split()[0] for line in said(capsys)[1].splitlines() if " tokens " in line]
+    assert sorted(listed) == ["first", "second"]
+    with pytest.raises(InvalidRequest, match="already"):
+        slash.dispatch(first, "/new first")
+    slash.dispatch(first, "/load first")
+    err = said(capsys)[1]
+    assert "state restored, 0 tokens recomputed" in err
+    assert first.session.messages[0].content == "one" and len(first.session.messages) == 2
+    assert first.session.system == "Be brief." and list(first.keeper.branches) == ["here"]
+    slash.dispatch(first, "/goto here")
+    slash.dispatch(first, "/rename third")
+    first.close()
+    again = start(Keeper.open(last=True))
+    assert again.keeper.name == "third" and "state restored" in said(capsys)[1]
+    finished = ask(again, "three")
+    assert finished.stats.reused_tokens > finished.stats.prefilled_tokens
+    for state in places.data_folder().rglob("*.safetensors"):
+        state.write_bytes(b"damaged")
+    again.keeper.leave(again.opened, again.session)
+    for state in places.data_folder().rglob("*.safetensors"):
+        state.write_bytes(b"damaged")
+    once_more = start(Keeper.open("third"))
+    err = said(capsys)[1]
+    assert f"state rebuilt: {len(again.session.ids) - 1} tokens, because" in err
+    assert once_more.session.ids == again.session.ids
+    with pytest.raises(StateRefused):
+        Keeper.open("third").other("nobody")
+
+
+def test_a_conversation_that_was_not_kept_can_be_saved(chat: Chat, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("one", "two"):
+        chat.ask(text)
+    slash.dispatch(chat, "/undo")
+    slash.dispatch(chat, "/save late")
+    assert chat.keeper.name == "late"
+    chat.ask("zwei")
+    other = chat.opened.converse()
+    keeper = Keeper.open("late")
+    keeper.resume(chat.opened, other)
+    assert [turn.user for turn in other.turns] == ["one", "two", "zwei"] and other.messages == chat.session.messages
+    other.close()
+
+
+def test_a_disk_that_fails_costs_a_warning_and_not_the_talk(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat.keeper = Keeper.open("talk")
+    chat.ask("one")
+
+    def full(*_: object) -> None:
+        raise WriteFailed("the disk is full", "make room")
+
+    monkeypatch.setattr(Store, "add", full)
+    chat.ask("two")
+    chat.ask("three")
+    assert said(capsys)[1].count("goes on unsaved") == 1 and len(chat.session.messages) == 6
+    assert chat.keeper.name is None

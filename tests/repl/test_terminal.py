@@ -2,106 +2,178 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    children: list[Any] = []
-
-    def spawn(*arguments: str) -> Any:
-        env = os.environ | {
-            "HOME": str(tmp_path),
-            "FALCON_HOME": str(tmp_path),
-            "TERM": "xterm",
-            "LANG": "C.UTF-8",
-            "PROMPT_TOOLKIT_NO_CPR": "1",  # nobody answers where the cursor is
-        }
-        command = ["-m", "falcon_cli", "chat", "demo", *arguments]
-        child = pexpect.spawn(sys.executable, command, env=env, timeout=60, encoding="utf-8", dimensions=(24, 100))
-        children.append(child)
-        child.expect("Ctrl-D leaves")
-        child.expect("›")
-        return child
-
-    yield spawn
-    for child in children:
-        child.close(force=True)
+Start = Callable[..., Any]
+ENDLESS = ("--ignore-eos", "--greedy")
 
 
-def send(child: Any, text: str) -> None:
-    child.send(text + "\r")
+def test_turns_commands_and_leaving(start: Start) -> None:
+    chat = start("-n", "5", "--stats", "--greedy", "--ignore-eos")
+    chat.says("hello")
+    assert "[reused 0 · prefilled" in chat.asks()
+    chat.says("again")
+    chat.asks()
+    chat.shows(r"\[reused [1-9]\d* · prefilled")
+    chat.says("/undo")
+    assert "1 turn taken back, 1 left" in chat.asks()
+    chat.says("/redo")
+    assert "1 turn brought back" in chat.asks()
+    chat.says("/hepl")
+    chat.asks()
+    chat.shows("Did you mean .*/help")
+    chat.types("\x04")
+    chat.leaves(0)
 
 
-def test_turns_commands_and_leaving(start: Callable[..., Any]) -> None:
-    child = start("-n", "5", "--stats", "--greedy")
-    send(child, "hello")
-    child.expect(r"reused 0 .* prefilled")
-    child.expect("›")
-    send(child, "again")
-    child.expect(r"reused [1-9]\d* .* prefilled")
-    child.expect("›")
-    send(child, "/undo")
-    child.expect("1 turn taken back, 1 left")
-    child.expect("›")
-    send(child, "/hepl")
-    child.expect("/help")
-    child.expect("›")
-    child.sendeof()
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+def test_ctrl_c_stops_an_answer_and_keeps_it(start: Start) -> None:
+    chat = start(*ENDLESS)
+    chat.says("go")
+    chat.speaks()
+    chat.types("\x03\x03")  # impatient fingers
+    assert "[stopped; /continue goes on]" in chat.asks()
+    chat.says("/show state")
+    chat.asks()
+    chat.shows(r"[1-9]\d* tokens in a state")
+    chat.types("\x03")
+    chat.shows("Ctrl-C again leaves")
+    chat.asks()
+    chat.says("/stats")
+    chat.shows("reused 0 ·")
+    chat.asks()
+    chat.types("\x03")
+    chat.shows("leaves; so does Ctrl-D or /exit](.|\n)*leaves; so does Ctrl-D or /exit]")
+    chat.asks()
+    chat.types("\x03")
+    chat.leaves(130)
 
 
-def test_ctrl_c_stops_an_answer_and_keeps_it(start: Callable[..., Any]) -> None:
-    child = start("--ignore-eos", "--greedy")
-    send(child, "go")
-    child.expect("[a-z]{3}")
-    child.sendintr()
-    child.expect(r"\[stopped\]")
-    child.expect("›")
-    send(child, "/show state")
-    child.expect(r"[1-9]\d* tokens in a state")
-    child.expect("›")
-    child.sendintr()
-    child.expect("Ctrl-C again leaves")
-    child.expect("›")
-    child.sendintr()
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 130
+def test_ctrl_c_clears_a_line_that_has_text(start: Start) -> None:
+    chat = start("-n", "2")
+    chat.types("never said")
+    chat.shows("› never said")
+    chat.types("\x03")
+    chat.asks()
+    chat.says("/stats")
+    assert "no turn yet" in chat.asks()
+    chat.says("/exit")
+    chat.leaves(0)
 
 
-def test_ctrl_c_clears_a_line_that_has_text(start: Callable[..., Any]) -> None:
-    child = start("-n", "2", "--stats")
-    child.send("never said")
-    child.expect("never said")
-    child.sendintr()
-    send(child, "/stats")
-    child.expect("no turn yet")
-    child.expect("›")
-    send(child, "/exit")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
-
-
-def test_history_outlives_the_chat(start: Callable[..., Any], tmp_path: Path) -> None:
-    child = start("-n", "2")
-    send(child, "remember this line")
-    child.expect("stopped at --max-tokens")
-    child.expect("›")
-    send(child, "/exit")
-    child.expect(pexpect.EOF)
+def test_history_outlives_the_chat(start: Start, tmp_path: Path) -> None:
+    chat = start("-n", "2", "--ignore-eos")
+    chat.says("remember this line")
+    assert "stopped at --max-tokens" in chat.asks()
+    chat.says("/exit")
+    chat.leaves(0)
     (history,) = tmp_path.rglob("history")
     assert "remember this line" in history.read_text() and history.stat().st_mode & 0o077 == 0
-    child = start("-n", "2")
-    child.send("\x1b[A\x1b[A")
-    child.expect("remember this line")
+    chat = start("-n", "2")
+    chat.types("\x1b[A\x1b[A")
+    chat.shows("› remember this line")
+
+
+def test_what_is_typed_while_the_model_speaks_waits_for_the_prompt(start: Start) -> None:
+    chat = start("-n", "600", *ENDLESS)
+    chat.says("go")
+    chat.speaks()
+    chat.types("typed ahead\r")
+    chat.shows("› typed ahead")
+    assert chat.text.count("typed ahead") == 1  # it was not echoed into the answer
+    chat.speaks()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    ["one\x1b\rtwo\r", "one\ntwo\r", "\x1b[200~one\ntwo\x1b[201~\r", '"""one\rtwo"""\r'],
+    ids="alt ctrl-j paste quotes".split(),
+)
+def test_many_lines_are_one_message(start: Start, keys: str) -> None:
+    chat = start("-n", "1", "--show-prompt", *ENDLESS)
+    chat.types(keys)
+    chat.shows(r"<\|im_start\|>user\none\ntwo<\|im_end\|>")
+
+
+def test_enter_may_begin_a_line(start: Start) -> None:
+    chat = start("-n", "1", "--show-prompt", *ENDLESS)
+    chat.says("/multiline")
+    chat.asks()
+    chat.types("one\rtwo\x1b\r")
+    chat.shows(r"<\|im_start\|>user\none\ntwo<\|im_end\|>")
+    chat.asks()
+    chat.says("/multiline")
+    assert "[Enter sends]" in chat.asks()
+
+
+def test_the_last_question_can_be_changed_in_the_prompt(start: Start) -> None:
+    chat = start("-n", "1", *ENDLESS)
+    chat.says("first wish")
+    chat.asks()
+    chat.says("/edit")
+    chat.shows("› first wish")
+    chat.types("es\r")
+    chat.asks()
+    chat.says("/tree")
+    chat.asks()
+    chat.shows("   1 first wish →")
+    chat.shows("▶   2 first wishes →")
+
+
+def test_the_keys_of_vi(start: Start) -> None:
+    chat = start("-n", "1", "--show-prompt", "--vi", *ENDLESS)
+    chat.types("wrong")
+    chat.shows("› wrong")
+    chat.types("\x1b")
+    chat.types("0cwright\r")
+    chat.shows(r"<\|im_start\|>user\nright<\|im_end\|>")
+
+
+def test_the_toolbar_tells_model_turn_and_state(start: Start) -> None:
+    chat = start("-n", "3", "--session", "talk", *ENDLESS)
+    assert "falcon-mamba · bfloat16 · not saved · turn 0 · state 0.0 MiB" in chat.text.splitlines()[-1]
+    chat.says("hello")
+    chat.asks()
+    assert "falcon-mamba · bfloat16 · talk · turn 1 · state 0.0 MiB" in chat.text.splitlines()[-1]
+    assert "tok/s" in chat.text.splitlines()[-1]
+
+
+@pytest.mark.promise
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize("where", ["prompt", "prefill", "answer"])
+def test_a_signal_keeps_what_was_said_and_gives_the_terminal_back(
+    start: Start, number: signal.Signals, code: int, where: str
+) -> None:
+    chat = start("--session", "talk", "-n", "3", *ENDLESS)
+    chat.says("first")
+    chat.asks()
+    if where == "answer":
+        chat.says("/set max_tokens -1")
+        chat.asks()
+        chat.says("second")
+        chat.speaks()
+    elif where == "prefill":
+        chat.types("\x1b[200~" + "a very long question " * 4000 + "\x1b[201~")
+        chat.shows("question ")
+        chat.types("\r")
+    chat.signal(number)
+    chat.leaves(code)
+    chat = start("--session", "talk")
+    chat.says("/tree")
+    shown = chat.asks()
+    assert "first →" in shown and ("second →" in shown) == (where == "answer")
+
+
+def test_a_terminal_that_is_closed_ends_the_chat_and_loses_nothing(start: Start) -> None:
+    chat = start("--session", "talk", *ENDLESS)
+    chat.says("go on and on")
+    chat.speaks()
+    chat.child.close(force=False)  # the window is closed: SIGHUP, and nothing can be written any more
+    assert (chat.child.exitstatus, chat.child.signalstatus) == (129, None)
+    chat = start("--session", "talk")
+    chat.says("/tree")
+    chat.shows("go on and on →")
