@@ -43,9 +43,7 @@ class ConversationOptions(Group):
     ] = None
     resume: Annotated[bool, typer.Option("--continue", "-c", help="Go on with the last conversation."), ANEW] = False
     save: Annotated[bool, typer.Option("--save/--no-save", help="Keep the conversation on the disk, turn by turn.")] = True
-    markdown: Annotated[
-        bool, typer.Option("--markdown/--no-markdown", help="Show answers as Markdown on a terminal.")
-    ] = True
+    markdown: Annotated[bool, typer.Option("--markdown/--no-markdown", help="Show answers as Markdown on a terminal.")] = True
     vi: Annotated[bool, typer.Option("--vi", help="Type with the keys of vi.")] = False
 
     def keeper(self, *, alone: bool) -> Keeper:
@@ -92,8 +90,9 @@ def chat(
     if model.given is None and keeper.model is not None:
         model = replace(model, model=keeper.model, revision=keeper.revision)
 
+    progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
+
     def opened(name: str | None = None) -> OpenModel:
-        progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
         try:
             return open_model(model if name is None else replace(model, name=None, model=name, revision=None), output, progress)
         finally:
@@ -101,10 +100,17 @@ def chat(
 
     first = opened()
     session = first.converse(wording.template, system=wording.system, tools=wording.tools)
-    manner = Manner(
-        stats=output.stats, prompts=template.show_prompt, thoughts=not template.hide_thinking, vi=conversation.vi
+    manner = Manner(stats=output.stats, prompts=template.show_prompt, thoughts=not template.hide_thinking, vi=conversation.vi)
+    talk = Chat(
+        first,
+        session,
+        sampling.over(first.defaults),
+        keeper,
+        reply=_reply(conversation),
+        open=opened,
+        settle=progress.close,
+        manner=manner,
     )
-    talk = Chat(first, session, sampling.over(first.defaults), keeper, reply=_reply(conversation), open=opened, manner=manner)
     try:
         if not output.quiet and not alone:
             _greet(talk)

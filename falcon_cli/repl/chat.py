@@ -46,8 +46,8 @@ class Manner:
 class Chat:
     """A session, how its answers are drawn and shown, and who keeps it.
 
-    `reply` makes what an answer is written with. `open` opens another model by its name. `draft` is a question that waits to be
-    changed in the prompt.
+    `reply` makes what an answer is written with. `open` opens another model by its name. `settle` takes away what tells of the
+    progress of a turn. `draft` is a question that waits to be changed in the prompt.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Chat:
         *,
         reply: Callable[[], Reply],
         open: Callable[[str], OpenModel] | None = None,
+        settle: Callable[[], None] = lambda: None,
         manner: Manner | None = None,
     ) -> None:
         self.opened = opened
@@ -72,6 +73,7 @@ class Chat:
         self.last: Finished | None = None
         self._reply = reply
         self._open = open
+        self._settle = settle
 
     # ---- answers ----
 
@@ -110,6 +112,7 @@ class Chat:
                             if kind == "answer" or self.manner.thoughts:
                                 reply.take(kind, text)
             finally:
+                self._settle()
                 with _unseen(ending):
                     reply.end()
         assert self.last is not None

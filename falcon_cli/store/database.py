@@ -23,19 +23,19 @@ LOG_LIMIT = 4 << 20  # bytes of the write-ahead log from which on it is moved in
 
 _TABLES = (
     """CREATE TABLE sessions (
-        id TEXT PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE,
-        created REAL NOT NULL,
-        updated REAL NOT NULL,
-        system TEXT,
+        id TEXT PRIMARY KEY CHECK (length(id) = 16 AND id NOT GLOB '*[^0-9a-f]*'),  -- it names a folder
+        name TEXT NOT NULL UNIQUE CHECK (typeof(name) = 'text'),
+        created REAL NOT NULL CHECK (typeof(created) = 'real'),
+        updated REAL NOT NULL CHECK (typeof(updated) = 'real'),
+        system TEXT CHECK (typeof(system) IN ('text', 'null')),
         head INTEGER REFERENCES turns(id) DEFERRABLE INITIALLY DEFERRED
     )""",
     """CREATE TABLE models (  -- each that a session was held with; the latest is the session's own
         id INTEGER PRIMARY KEY,
         session TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
-        name TEXT NOT NULL,
-        revision TEXT,
-        identity TEXT NOT NULL
+        name TEXT NOT NULL CHECK (typeof(name) = 'text'),
+        revision TEXT CHECK (typeof(revision) IN ('text', 'null')),
+        identity TEXT NOT NULL CHECK (typeof(identity) = 'text')
     )""",
     f"""CREATE TABLE turns (  -- rows are added and removed, never changed
         id INTEGER PRIMARY KEY,
@@ -52,7 +52,7 @@ _TABLES = (
         PRIMARY KEY (session, name)
     )""",
     "CREATE INDEX models_of_session ON models(session)",
-    "CREATE INDEX turns_of_session ON turns(session, depth)",
+    "CREATE INDEX turns_of_session ON turns(session)",
     "CREATE INDEX turns_of_parent ON turns(parent)",
     "CREATE INDEX branches_of_turn ON branches(turn)",
 )
@@ -81,9 +81,9 @@ class Database:
             with told(file):
                 self._place = _place(file)
                 self._prepare(reading)
-        except sqlite3.OperationalError as error:  # nothing but the file can be wrong here
+        except sqlite3.OperationalError:  # nothing but the file can be wrong here
             self.close()
-            raise damaged(file) from error
+            raise damaged(file) from None
         except BaseException:
             self.close()
             raise

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from modeling.errors import StateRefused
 from modeling.turns import Turn
 
 SESSIONS = """
@@ -90,7 +89,7 @@ class Conversation(NamedTuple):
 def saved_of(row: sqlite3.Row) -> Saved:
     """The session of a row of `SESSIONS`."""
     return Saved(
-        id=checked(row["id"]),
+        id=row["id"],
         name=row["name"],
         model=row["model_name"],
         revision=row["revision"],
@@ -102,11 +101,10 @@ def saved_of(row: sqlite3.Row) -> Saved:
     )
 
 
-def checked(key: str) -> str:
-    """The key of a session, which names a folder. Raises `StateRefused` for one that falcon has not made."""
-    if not _ID.fullmatch(key):
-        raise StateRefused("a session in the database has a key that falcon never gives", "the database is not falcon's own")
-    return key
+def sound(row: sqlite3.Row) -> bool:
+    """Whether a row of `SESSIONS` holds what falcon has written there; the tables make sure of it, unless the file is damaged."""
+    kinds = {"name": str, "model_name": str, "identity": str, "created": float, "updated": float, "turns": int, "tokens": int}
+    return _ID.fullmatch(str(row["id"])) is not None and all(isinstance(row[name], kind) for name, kind in kinds.items())
 
 
 def identity_of(text: str) -> dict[str, str]:

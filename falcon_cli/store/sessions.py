@@ -21,9 +21,10 @@ from types import TracebackType
 from typing import Self
 
 from falcon_cli.store.damage import open_whole
+from falcon_cli.store.database import damaged
 from falcon_cli.store.names import automatic, check_branch, check_name, parallel, unknown
 from falcon_cli.store.rows import COLUMNS, PLACES, columns, encode, turn_of
-from falcon_cli.store.saved import NEWEST, SESSIONS, Conversation, Place, Saved, Summary, checked, fits, identity_of, saved_of
+from falcon_cli.store.saved import NEWEST, SESSIONS, Conversation, Place, Saved, Summary, fits, identity_of, saved_of, sound
 from falcon_cli.store.states import Pruned, StateFile, States
 from modeling.errors import InvalidRequest, StateRefused
 from modeling.turns import Turn
@@ -94,13 +95,13 @@ class Store:
         Raises `InvalidRequest` for a name that is none, `StateRefused` if there is no such session.
         """
         check_name(name, known=self.names())
-        for row in self._database.rows(f"{SESSIONS} WHERE s.name = ?", (name,)):
+        for row in self._found("WHERE s.name = ?", name):
             return saved_of(row)
         raise unknown(name, self.names())
 
     def last(self) -> Saved:
         """The session that was used last. Raises `StateRefused` if there is none."""
-        for row in self._database.rows(f"{SESSIONS} {NEWEST} LIMIT 1"):
+        for row in self._found(f"{NEWEST} LIMIT 1"):
             return saved_of(row)
         raise StateRefused("there is no session yet", "falcon chat begins one")
 
@@ -117,9 +118,9 @@ class Store:
                 all_turns=row["all_turns"],
                 branches=row["branches"],
                 tokens=row["tokens"],
-                state_bytes=sum(state.bytes for state in self._states.of(checked(row["id"]))),
+                state_bytes=sum(state.bytes for state in self._states.of(row["id"])),
             )
-            for row in self._database.rows(f"{SESSIONS} {NEWEST}")
+            for row in self._found(NEWEST)
         ]
 
     def rename(self, saved: Saved, name: str) -> Saved:
@@ -149,7 +150,7 @@ class Store:
         So do turns whose ids are damaged.
         """
         with self._database.unchanging():
-            found = self._database.rows(f"{SESSIONS} WHERE s.id = ?", (saved.id,))
+            found = self._found("WHERE s.id = ?", saved.id)
             models = self._database.rows("SELECT id, identity FROM models WHERE session = ?", (saved.id,))
             rows = self._database.rows("SELECT * FROM turns WHERE session = ? ORDER BY id", (saved.id,))
             named = self._database.rows("SELECT name, turn FROM branches WHERE session = ? ORDER BY name", (saved.id,))
@@ -235,7 +236,7 @@ class Store:
         """
         if turn not in saved.place.rows:
             raise StateRefused("the turn is not kept, and neither is a state behind it")
-        return self._states.path(checked(saved.id), saved.place.rows[turn])
+        return self._states.path(saved.id, saved.place.rows[turn])
 
     def states(self, saved: Saved) -> list[StateFile]:
         """The states of a session that are there, the oldest turn first."""
@@ -249,6 +250,12 @@ class Store:
         heads = {row["head"] for row in self._database.rows("SELECT head FROM sessions WHERE head IS NOT NULL")}
         lost = [state for state in states if kept.get(state.row) != state.session]
         return self._states.prune(states, lost, heads, budget)
+
+    def _found(self, which: str, *values: str) -> list[sqlite3.Row]:
+        rows = self._database.rows(f"{SESSIONS} {which}", values)
+        if not all(map(sound, rows)):
+            raise damaged(self.file)
+        return rows
 
     @contextmanager
     def _changing(self, saved: Saved) -> Iterator[sqlite3.Connection]:

@@ -104,7 +104,9 @@ def _lock_down() -> None:
                 resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
     leave, allowed = os._exit, _ALLOWED_EVENTS
 
-    def audit(event: str, _: tuple[Any, ...]) -> None:
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and arguments[0] == "<template>":  # Python looks for the line that it has a syntax error to tell of
+            raise OSError
         if event not in allowed:
             leave(FORBIDDEN)
 
@@ -306,7 +308,10 @@ def _check_name(name: object) -> None:
 def compile_template(source: str, now: datetime) -> Template:
     """The template, ready to be rendered. Raises `TemplateSyntaxError`."""
     environment = SandboxEnvironment(now)
-    environment.template = environment.from_string(source)
+    try:
+        environment.template = environment.from_string(source)
+    except SyntaxError as error:  # of the Python that jinja made of it: {% break %} outside a loop
+        raise TemplateSyntaxError(error.msg, 1) from None
     return environment.template
 
 

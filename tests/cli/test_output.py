@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -109,3 +110,30 @@ def test_ctrl_c_writes_what_there_is_and_sigterm_leaves_the_old_file(start: Star
 def test_a_failed_write_is_told_by_its_file(tmp_path: Path) -> None:
     with pytest.raises(WriteFailed, match="missing"), destination(tmp_path / "missing" / "file"):
         raise AssertionError("never reached")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_log_on_a_full_disk_costs_nothing_but_the_log(start: Start) -> None:
+    process = start("generate", "abc", "--log-file", "/dev/full")
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, b"ABC\n", b"")
+
+
+def test_a_disk_that_becomes_full_is_told_by_the_name_of_the_file(start: Start, tmp_path: Path) -> None:
+    target = tmp_path / "answer.txt"
+    target.write_text("old")
+    process = start(
+        "generate", "abcdef", "-o", str(target), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2, 2))
+    )
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 74
+    assert err.decode().startswith(f"error: {target} cannot be written: ") and "untouched" in err.decode()
+    assert target.read_text() == "old" and list(tmp_path.glob(".falcon*")) == []
+
+
+def test_an_interrupt_before_the_block_ends_is_an_interrupt(start: Start) -> None:
+    process = start("generate", "forever told ab", "-x")
+    assert process.stderr is not None and process.stderr.readline() == b"answering\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130, b"") and err.startswith(b"FOREVER TOLD AB") and b"error" not in err

@@ -62,7 +62,9 @@ def test_a_template_may_come_from_a_file_or_the_command_line(falcon: Falcon, tmp
 def test_a_model_without_a_template_says_so(arguments: list[str], falcon: Falcon) -> None:
     outcome = falcon("generate", "hi", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.startswith("error: this model has no chat template\nhint: pass one with --chat-template, or let `falcon generate --raw`")
+    assert outcome.err.startswith(
+        "error: this model has no chat template\nhint: pass one with --chat-template, or let `falcon generate --raw`"
+    )
     assert falcon("generate", "hi").out == "HI\n"
 
 
@@ -112,3 +114,8 @@ def test_a_settled_system_prompt_asks_for_no_template(falcon: Falcon, monkeypatc
     monkeypatch.setenv("FALCON_SYSTEM", "Be brief.")
     assert falcon("generate", "hi").out == "HI\n"
     assert falcon("generate", "hi", "--system", "Be brief.").code == 2
+
+
+def test_a_break_outside_a_loop_is_a_mistake_and_no_attack(falcon: Falcon) -> None:
+    outcome = falcon("generate", "hi", "--chat-template", "{% break %}")
+    assert outcome.code == 6 and "syntax error" in outcome.err and "break" in outcome.err

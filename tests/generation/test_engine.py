@@ -442,3 +442,13 @@ def test_a_foreign_exception_reaches_the_caller_and_leaves_the_engine_clean(make
     assert rest[first][-1].reason == "interrupt" and rest[first][-1].token_ids == tuple(event.id for event in got)
     assert outcome(rest[waiting]) == outcome(solo(waiting_request))
     assert model.state.tokens == [[]] * 2
+
+
+def test_progress_is_told_of_long_prompts_only(make_engine: MakeEngine) -> None:
+    engine, _ = make_engine(prefill_chunk=4)
+    told: list[tuple[int, int]] = []
+    engine.progress = lambda progress: told.append((progress.done, progress.total))
+    list(engine.generate(ask(*range(1, 5), max_tokens=2)))
+    assert told == []
+    list(engine.generate(ask(*range(1, 11), max_tokens=2)))
+    assert told == [(0, 10), (4, 10), (8, 10), (10, 10)]

@@ -1,4 +1,4 @@
-"""Undo, redo, another question, another answer, going on, going elsewhere: each equals a fresh reading, and costs nothing twice."""
+"""Undo, redo, edit, retry, going on, going elsewhere: each equals a fresh reading, and costs nothing twice."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import signal
 import sys
 import termios
@@ -23,19 +24,20 @@ PATIENCE = 60.0
 class Terminal:
     """A chat that runs in a terminal. `text` is all that it has shown, line by line, what has scrolled away included."""
 
-    def __init__(self, home: Path, model: str, arguments: tuple[str, ...]) -> None:
+    def __init__(self, home: Path, model: str, arguments: tuple[str, ...], term: str, into: Path | None) -> None:
         env = os.environ | {
             "HOME": str(home),
             "FALCON_HOME": str(home),
-            "TERM": "xterm",
+            "TERM": term,
             "LANG": "C.UTF-8",
             "OMP_NUM_THREADS": "1",
         }
         self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=20000, ratio=0.001)
         self.screen.write_process_input = self.types  # where the cursor is, for those who ask
         self._stream = pyte.Stream(self.screen)
-        command = ["-m", "falcon_cli", "chat", model, *arguments]
-        self.child = pexpect.spawn(sys.executable, command, env=env, encoding="utf-8", dimensions=(ROWS, COLUMNS))
+        command = shlex.join([sys.executable, "-m", "falcon_cli", "chat", model, *arguments])
+        command = f"exec {command}" + (f" > {shlex.quote(str(into))}" if into is not None else "")
+        self.child = pexpect.spawn("/bin/sh", ["-c", command], env=env, encoding="utf-8", dimensions=(ROWS, COLUMNS))
         self.raw = ""
         self._manners = termios.tcgetattr(self.child.fileno())
         self._ended = False
@@ -111,9 +113,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     """Starts a chat and waits for its prompt; `home` is where it keeps its files."""
     terminals: list[Terminal] = []
 
-    def spawn(*arguments: str, home: Path = tmp_path, model: str = "demo") -> Terminal:
-        terminals.append(terminal := Terminal(home, model, arguments))
-        terminal.asks()
+    def spawn(
+        *arguments: str, home: Path = tmp_path, model: str = "demo", term: str = "xterm", into: Path | None = None
+    ) -> Terminal:
+        terminals.append(terminal := Terminal(home, model, arguments, term, into))
+        if term != "dumb":
+            terminal.asks()
         return terminal
 
     yield spawn

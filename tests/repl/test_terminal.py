@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -135,11 +136,11 @@ def test_the_keys_of_vi(start: Start) -> None:
 
 def test_the_toolbar_tells_model_turn_and_state(start: Start) -> None:
     chat = start("-n", "3", "--session", "talk", *ENDLESS)
-    assert "falcon-mamba · bfloat16 · not saved · turn 0 · state 0.0 MiB" in chat.text.splitlines()[-1]
+    chat.shows(r"falcon-mamba · bfloat16 · not saved · turn 0 · state \d\.\d MiB · –")
+    size = re.findall(r"state (\S+) MiB", chat.text)[-1]
     chat.says("hello")
     chat.asks()
-    assert "falcon-mamba · bfloat16 · talk · turn 1 · state 0.0 MiB" in chat.text.splitlines()[-1]
-    assert "tok/s" in chat.text.splitlines()[-1]
+    chat.shows(rf"falcon-mamba · bfloat16 · talk · turn 1 · state {size} MiB · \S+ tok/s")  # the state does not grow
 
 
 @pytest.mark.promise
@@ -177,3 +178,34 @@ def test_a_terminal_that_is_closed_ends_the_chat_and_loses_nothing(start: Start)
     chat = start("--session", "talk")
     chat.says("/tree")
     chat.shows("go on and on →")
+
+
+def test_a_file_gets_the_answers_and_nothing_else(start: Start, tmp_path: Path) -> None:
+    chat = start("-n", "3", "--show-prompt", *ENDLESS, into=tmp_path / "answers")
+    chat.says("hello")
+    assert "hello" in chat.asks()
+    chat.says("/exit")
+    chat.leaves(0)
+    written = (tmp_path / "answers").read_text()
+    assert written.count("\n") == 1 and "hello" not in written and "\x1b" not in written and "›" not in written
+
+
+def test_a_terminal_that_can_do_nothing_gets_no_codes(start: Start) -> None:
+    chat = start("-n", "3", *ENDLESS, term="dumb")
+    chat.shows(r"leaves\n>")
+    chat.types("hello\n")
+    chat.shows(r"goes on]\n>")
+    chat.types("/exit\n")
+    chat.leaves(0)
+    assert "\x1b" not in chat.raw
+
+
+def test_an_error_in_the_middle_leaves_the_chat_as_it_was(start: Start) -> None:
+    chat = start("-n", "3", *ENDLESS, model="demo-h1")
+    chat.types("\x1b[200~" + "far too much " * 9000 + "\x1b[201~\r")
+    chat.shows("positions of the model")
+    chat.asks()
+    chat.says("hello")
+    chat.asks()
+    chat.says("/tree")
+    chat.shows("   1 hello →")
