@@ -15,7 +15,10 @@ def open_model(model: ModelOptions, output: OutputOptions, progress: console.Pro
     """Open the model the options name, and pass on what it has to say. Raises as `modeling.api.open_model`."""
     spec = model.spec()
     if model.given is None and not output.quiet:
-        console.notice("no model given, so this is the embedded demo (random weights); choose one with -m MODEL")
+        console.notice(
+            "no model given, so this is the embedded demo, a tiny one; a real one: "
+            f"{model.example} tiiuae/Falcon-H1-0.5B-Instruct (1 GB; the 1.5B 3 GB, the 7B 15 GB)"
+        )
     console.prepare_libraries(output.debug)
     from modeling import api
 

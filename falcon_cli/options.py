@@ -63,8 +63,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions(Group):
-    """Which model to run, and how."""
+    """Which model to run, and how. `example` is a command line that wants nothing but the name of a model."""
 
+    example: ClassVar[str] = "falcon generate -m"
     yields: ClassVar[Mapping[str, tuple[str, ...]]] = {"revision": ("model",)}
 
     model: Annotated[
@@ -126,6 +127,7 @@ class ModelOptions(Group):
 class NamedModelOptions(ModelOptions):
     """The same for commands whose argument is a model: `falcon chat MODEL` is `falcon chat -m MODEL`."""
 
+    example: ClassVar[str] = "falcon chat"
     yields: ClassVar[Mapping[str, tuple[str, ...]]] = {"revision": ("model", "name"), "model": ("name",)}
 
     name: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="The same as --model."), ANEW] = None

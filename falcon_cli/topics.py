@@ -65,7 +65,7 @@ MODEL is one of:
 
   tiiuae/Falcon-H1-0.5B-Instruct   an id on Hugging Face, downloaded once
   ./my-checkpoint                  a local folder in Hugging Face format
-  demo, demo-h1                    embedded: tiny, with random weights
+  demo, demo-h1                    embedded: tiny, for a first look
 
 What runs: model_type falcon_mamba (falcon-mamba-7b, Falcon3-Mamba-7B) and
 falcon_h1 (0.5B to 34B), with weights in safetensors. `-m MODEL` chooses one for

@@ -38,10 +38,8 @@ def record(said: Sequence[str]) -> str:
     stream = pyte.Stream(screen)
     with tempfile.TemporaryDirectory() as home:
         env = os.environ | {"FALCON_HOME": home, "HOME": home, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "NO_COLOR": "1"}
-        command = ["-m", "falcon_cli", "chat", "demo", "--stats", "--session", "readme"]
-        child = pexpect.spawn(
-            sys.executable, command, env=env, timeout=60, encoding="utf-8", dimensions=(LINES, COLUMNS)
-        )
+        command = ["-m", "falcon_cli", "chat", "demo", "--stats"]
+        child = pexpect.spawn(sys.executable, command, env=env, timeout=60, encoding="utf-8", dimensions=(LINES, COLUMNS))
         for line in said:
             _until_prompt(child, screen, stream)
             child.send(line + "\r")

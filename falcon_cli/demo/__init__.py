@@ -1,6 +1,7 @@
-"""The checkpoints that come with falcon: small folders in Hugging Face format, made by scripts/make_demo.py.
+"""The checkpoints that come with falcon: small folders in Hugging Face format, trained by `python -m scripts.demo`.
 
-Their weights are noise. They show that everything works, without a network, and give the tests a model of each family.
+They know this tool, some facts, small sums and what one has told them: enough to show, without a network, what a carried state
+is good for. CARD.md says how well. The tests take them as models of each family.
 """
 
 from pathlib import Path
