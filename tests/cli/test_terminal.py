@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falcon_cli import console
-from falcon_cli.terminal import visible
+from falcon_cli.terminal import Guard, visible
 from modeling.messages import Progress
 
 FORBIDDEN = {chr(code) for code in [*range(0x20), 0x7F, *range(0x80, 0xA0)]} - {"\n", "\t"}
@@ -33,6 +34,21 @@ def test_ordinary_text_is_left_alone() -> None:
     text = "größe\t日本語 🙂 👩‍👩‍👧 עברית [bold] \\x1b\n"
     assert visible(text) == text
     assert visible("\x1b]0;title\x07\x9b2J\r\u202e") == "␛]0;title␇\\x9b2J␍\\u202e"
+
+
+@given(st.text(st.characters(codec=None)), st.lists(st.integers(0, 40)))
+def test_the_guard_sees_the_same_however_the_text_is_cut(text: str, cuts: list[int]) -> None:
+    guard = Guard()
+    ends = [0, *sorted(cuts), len(text)]
+    shown = "".join(guard.take(text[start:end]) for start, end in pairwise(ends)) + guard.end()
+    assert shown == visible(text.replace("\r\n", "\n"))
+
+
+def test_line_ends_of_other_systems_are_newlines() -> None:
+    guard = Guard()
+    parts = ["a\r", "\nb\r", "c\r\r", "\n", "\r"]
+    assert [guard.take(part) for part in parts] == ["a", "\nb", "␍c␍", "\n", ""]
+    assert guard.end() == "␍" and guard.end() == ""
 
 
 def on_terminal(*, stderr_too: bool, start: Callable[..., subprocess.Popen[bytes]], arguments: list[str]) -> str:
