@@ -46,9 +46,11 @@ def styled(source: str, style: Style) -> Text:
         elif token.type in ("softbreak", "hardbreak"):
             text.append("\n")
         elif token.type == "image":
-            _append_link(text, visible(token.content), visible(str(token.attrs["src"])), stack[-1])
+            words = "".join(part.content for part in token.children or ())
+            _append_link(text, visible(words), visible(str(token.attrs["src"])), stack[-1])
         elif token.nesting > 0:
-            address, start = visible(str(token.attrs.get("href", ""))), len(text) if token.tag == "a" else start
+            if token.tag == "a":
+                address, start = visible(str(token.attrs["href"])), len(text)
             stack.append(stack[-1] + _STYLES[token.tag])
         elif token.nesting < 0:
             stack.pop()
