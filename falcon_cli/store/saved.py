@@ -102,7 +102,7 @@ def saved_of(row: sqlite3.Row) -> Saved:
 
 
 def sound(row: sqlite3.Row) -> bool:
-    """Whether a row of `SESSIONS` holds what falcon has written there; the tables make sure of it, unless the file is damaged."""
+    """Whether a row of `SESSIONS` holds what falcon writes there. The tables make sure of it, unless the file is damaged."""
     kinds = {"name": str, "model_name": str, "identity": str, "created": float, "updated": float, "turns": int, "tokens": int}
     return _ID.fullmatch(str(row["id"])) is not None and all(isinstance(row[name], kind) for name, kind in kinds.items())
 

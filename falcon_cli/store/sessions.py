@@ -87,7 +87,7 @@ class Store:
 
     def names(self) -> list[str]:
         """The names of all sessions, the one used last first."""
-        return [row["name"] for row in self._database.rows(f"SELECT name FROM sessions s {NEWEST}")]
+        return [str(row["name"]) for row in self._database.rows(f"SELECT name FROM sessions s {NEWEST}")]
 
     def find(self, name: str) -> Saved:
         """The session of that name.
