@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from falcon_cli.store import Saved, Store
 from modeling.turns import Turn
@@ -62,6 +64,21 @@ def test_a_branch_that_was_taken_by_a_name_is_left(store: Store, begun: Saved, s
     assert store.add(other, said(mine, "mine")) == "parallel-1"
     store.name_branch(begun, "parallel-1", root)
     assert store.add(other, said(mine, "again")) == "parallel-2"
+
+
+def test_sessions_that_begin_at_once_have_names_of_their_own(home: Path) -> None:
+    def begin() -> None:
+        with Store.open(home) as store:
+            for _ in range(10):
+                names.append(store.create(None, "demo", None, {}).name)
+
+    names: list[str] = []
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(names)) == 40
 
 
 def test_loading_again_follows_the_head_again(store: Store, begun: Saved, said: Said) -> None:
