@@ -135,8 +135,8 @@ def test_the_older_name_of_the_embedding_is_read(copy: Callable[..., Path]) -> N
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda t: t.pop("lm_head.weight"), "1 parameters are missing"),
-        (lambda t: t.update(stranger=torch.zeros(1)), "1 tensors are unknown"),
+        (lambda t: t.pop("lm_head.weight"), "missing: 'lm_head.weight'"),
+        (lambda t: t.update(stranger=torch.zeros(1)), "unknown: 'stranger'"),
         (lambda t: t.update({"lm_head.weight": t["lm_head.weight"].T.contiguous()}), "another shape"),
         (lambda t: t.update({"lm_head.weight": t["lm_head.weight"].to(torch.float8_e4m3fn)}), "F8_E4M3"),
         (lambda t: t.update({"lm_head.weight": t["lm_head.weight"].to(torch.int64)}), "I64"),
