@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Record a real conversation with the embedded demo, as a terminal shows it, into README.md: record.py [--check].
 
-The chat runs in a terminal of its own (pexpect), a terminal emulator (pyte) reads what it writes, and the lines that have scrolled
-by or stand there in the end take the place of the recording between two marks in the README.
+The chat runs in a terminal of its own (pexpect), and a terminal emulator (pyte) reads what it writes. What stands there in the
+end takes the place of the recording between two marks in the README.
 """
 
 from __future__ import annotations
