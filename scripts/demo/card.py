@@ -41,9 +41,10 @@ embeddings are tied, unlike those of the large models.
 {count} questions were held out: written from the syllabus by someone who had not seen the corpus, each a conversation of its
 own, answered greedily on a CPU, judged by keywords (`scripts/demo/questions.jsonl`, `python -m scripts.demo evaluate`).
 No run of eight words is shared with a sample of the corpus (a test), but some askings of memory ("Where do I live?") are as
-plain as in the corpus; there, conversation and values are what is new. After two trainings the corpus was widened where topics had
-failed, with the keywords and the answers of the failures in view, but not the wording of the questions: the figures are those
-of a set that has steered the work twice. The goal was 85 % for each model, and 90 % for memory over five turns and more.
+plain as in the corpus; there, conversation and values are what is new. After two trainings the corpus was widened where
+topics had failed, with the keywords and the answers of the failures in view, but not the wording of the questions: the
+figures are those of a set that has steered the work twice. The goal was 85 % for each model, and 90 %
+for memory over five turns and more.
 
 {table}
 
