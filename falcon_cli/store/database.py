@@ -17,7 +17,8 @@ from typing import Any
 from falcon_cli.store.rows import COLUMNS, decode
 from modeling.errors import FalconError, StateRefused, WriteFailed
 
-APPLICATION, VERSION = 0x66616C63, 1  # "falc"; a change of the tables that older versions cannot live with adds one
+# "falc"; whoever changes a word of the tables adds one to the version, and the step from the version before
+APPLICATION, VERSION = 0x66616C63, 1
 PATIENCE = 10.0  # seconds to wait for another process
 LOG_LIMIT = 4 << 20  # bytes of the write-ahead log from which on it is moved into the database
 

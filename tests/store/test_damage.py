@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 import sqlite3
@@ -96,7 +97,7 @@ def test_no_damage_keeps_falcon_from_starting(home: Path, talks: Talks) -> None:
     whole = (home / "sessions.db").read_bytes()
     pages = len(whole) // 4096
     moved = kept = 0
-    for number in range(150):
+    for number in range(90):
         content = bytearray(whole)
         if number % 3 == 0:
             content = content[: chance.randrange(1, len(content))]
@@ -122,8 +123,8 @@ def test_no_damage_keeps_falcon_from_starting(home: Path, talks: Talks) -> None:
             except FalconError as error:
                 assert start == 0, (number, error)
         moved += len(aside(home))
-    assert moved > 50
-    assert 10 < kept < 100
+    assert moved > 30
+    assert 5 < kept < 60
 
 
 def test_two_processes_find_the_damage_at_once(home: Path, talks: Talks) -> None:
@@ -152,6 +153,12 @@ def test_a_mark_alone_moves_nothing(home: Path, talks: Talks) -> None:
     with Store.open(home) as store:
         assert (read(store), store.notices) == (talks, [])
     assert not database.mark(home / "sessions.db").exists()
+
+
+def test_the_tables_are_those_of_the_version() -> None:
+    """Databases that were made with other words would look damaged."""
+    digest = hashlib.sha256("\n".join(database._TABLES).encode()).hexdigest()
+    assert {1: "8cdc05465cb5b14a"}[database.VERSION] == digest[:16]
 
 
 def test_a_later_version_is_refused_and_left_alone(home: Path, talks: Talks) -> None:
