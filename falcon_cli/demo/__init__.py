@@ -13,3 +13,13 @@ def resolve(model: str) -> str:
     """The folder behind an embedded name (`demo`, `demo-h1`); any other name unchanged."""
     folder = FOLDERS.get(model)
     return model if folder is None else str(Path(__file__).resolve().parent / folder)
+
+
+def name_of(folder: str) -> str:
+    """What a model is to be called so that it is found again from anywhere: an embedded folder by its name, another one by its
+    whole path; an id of Hugging Face as it is."""
+    for name in FOLDERS:
+        if folder == resolve(name):
+            return name
+    path = Path(folder).expanduser()
+    return str(path.resolve()) if path.is_dir() else folder

@@ -9,6 +9,7 @@ from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from falcon_cli import console, signals
+from falcon_cli.demo import name_of
 from falcon_cli.render import Reply
 from falcon_cli.repl import keyboard
 from falcon_cli.repl.keeper import Keeper
@@ -146,7 +147,7 @@ class Chat:
     def use(self, name: str) -> None:
         """Go on with another model. If it cannot be opened, the one that was there is opened again, and the error goes on."""
         assert self._open is not None
-        old, session = self.opened.info.name, self.session
+        old, session = name_of(self.opened.info.name), self.session
         session.close()
         turns, head, system, tools = session.turns, session.head, session.system, session.tools
         del self.opened, self.session, session  # two models at once may be more than memory holds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from falcon_cli import console
+from falcon_cli.demo import name_of
 from falcon_cli.repl.chat import Chat
 from modeling.errors import InvalidRequest
 
@@ -28,11 +29,11 @@ def set_parameter(chat: Chat, text: str) -> None:
 
 def model(chat: Chat, name: str) -> None:
     if not name:
-        console.note(chat.opened.info.name)
+        console.note(name_of(chat.opened.info.name))
         return
     chat.use(name)
     again = "; the conversation is read again with the next turn" if chat.session.head else ""
-    console.note(f"[{chat.opened.info.name}{again}]")
+    console.note(f"[{name_of(chat.opened.info.name)}{again}]")
 
 
 def multiline(chat: Chat, _: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from falcon_cli import console
+from falcon_cli.demo import name_of
 from falcon_cli.export import Origin, export_conversation
 from falcon_cli.fence import blocks
 from falcon_cli.prompt import read_file
@@ -25,7 +26,7 @@ def export(chat: Chat, name: str) -> None:
     if not name:
         raise InvalidRequest("/export takes a file", "/export talk.md (or .json, .jsonl)")
     path = Path(_split(name)[0]).expanduser()
-    origin = Origin(name=chat.keeper.name, model=chat.opened.info.name, revision=chat.opened.info.revision)
+    origin = Origin(name=chat.keeper.name, model=name_of(chat.opened.info.name), revision=chat.opened.info.revision)
     export_conversation(chat.session.turns, chat.session.head, path, branches=chat.keeper.branches, origin=origin)
     console.note(f"[written: {path}]")
 

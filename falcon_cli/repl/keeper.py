@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from falcon_cli import console, places
+from falcon_cli.demo import name_of
 from falcon_cli.store import Saved, Store, check_branch, check_name
 from modeling.errors import InvalidRequest, MemoryExceeded, StateRefused, WriteFailed
 from modeling.turns import Turn
@@ -99,10 +100,11 @@ class Keeper:
         with self._disk():
             if self._store is None:
                 return
-            info, identity = opened.info, self._identity or opened.identity(session)
+            model, revision = name_of(opened.info.name), opened.info.revision
+            identity = self._identity or opened.identity(session)
             if self._saved is None:
-                self._saved = self._store.create(self._wanted, info.name, info.revision, identity, session.system)
-            self._store.set_model(self._saved, info.name, info.revision, identity)
+                self._saved = self._store.create(self._wanted, model, revision, identity, session.system)
+            self._store.set_model(self._saved, model, revision, identity)
             self._identity = identity
             for turn in turns:
                 branch = self._store.add(self._saved, turn)
@@ -122,8 +124,8 @@ class Keeper:
         self.branches = {name: twins[turn] for name, turn in self.branches.items()}
         with self._disk():
             if self._store is not None and self._saved is not None:
-                info = opened.info
-                self._store.set_model(self._saved, info.name, info.revision, self._identity, twins.items())
+                model, revision = name_of(opened.info.name), opened.info.revision
+                self._store.set_model(self._saved, model, revision, self._identity, twins.items())
 
     def name_branch(self, name: str, turn: Turn) -> None:
         """Raises `InvalidRequest` for a name that is none."""

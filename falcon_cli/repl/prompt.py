@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from falcon_cli import console, places
+from falcon_cli.demo import name_of
 from falcon_cli.repl.chat import Chat
 from falcon_cli.repl.slash import COMMANDS
 from falcon_cli.terminal import visible
@@ -97,7 +98,7 @@ def toolbar(chat: Chat) -> str:
     info, state = chat.opened.info, chat.session.state
     size = info.state_bytes + (info.token_bytes * state.length if state is not None else 0)
     parts = [
-        Path(info.name).name or info.name,
+        Path(name_of(info.name)).name,
         info.quantization or info.dtype,
         chat.keeper.name or "not saved",
         f"turn {len(chat.session.messages) // 2}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from falcon_cli import console
+from falcon_cli.demo import name_of
 from falcon_cli.repl.chat import SETTABLE, Chat
 from falcon_cli.settings import nearest
 from modeling.errors import InvalidRequest
@@ -30,7 +31,7 @@ def info(chat: Chat) -> str:
     """The model, in a line."""
     model = chat.opened.info
     return (
-        f"{model.name}: {model.family}, {model.parameters / 1e6:.1f} M parameters, {model.dtype} on {model.device}, "
+        f"{name_of(model.name)}: {model.family}, {model.parameters / 1e6:.1f} M parameters, {model.dtype} on {model.device}, "
         f"{model.kernels} kernels"
     )
 

@@ -136,11 +136,11 @@ def test_the_keys_of_vi(start: Start) -> None:
 
 def test_the_toolbar_tells_model_turn_and_state(start: Start) -> None:
     chat = start("-n", "3", "--session", "talk", *ENDLESS)
-    chat.shows(r"falcon-mamba · bfloat16 · not saved · turn 0 · state \d\.\d MiB · –")
+    chat.shows(r"demo · bfloat16 · not saved · turn 0 · state \d\.\d MiB · –")
     size = re.findall(r"state (\S+) MiB", chat.text)[-1]
     chat.says("hello")
     chat.asks()
-    chat.shows(rf"falcon-mamba · bfloat16 · talk · turn 1 · state {size} MiB · \S+ tok/s")  # the state does not grow
+    chat.shows(rf"demo · bfloat16 · talk · turn 1 · state {size} MiB · \S+ tok/s")  # the state does not grow
 
 
 @pytest.mark.promise
