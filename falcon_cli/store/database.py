@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -156,13 +157,24 @@ class Database:
             if not self._known():
                 raise StateRefused(*_foreign(self.file))
             return
-        mode = str(self.connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        mode = self._begin_log()
         # a disk that cannot have a write-ahead log, such as a network folder, has a journal whose folder is to be flushed, too
         self.connection.execute(f"PRAGMA synchronous = {'FULL' if mode == 'wal' else 'EXTRA'}")
         with self.changing():
             if not self._known():
                 make_tables(self.connection)
         self._try_to_write()
+
+    def _begin_log(self) -> str:
+        """The journal's mode. While another process makes the same change SQLite gives up at once, instead of waiting."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return str(self.connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
 
     def _try_to_write(self) -> None:
         """Raises at once what the first change would raise: SQLite opens a file that it may not write without a word."""

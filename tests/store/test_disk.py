@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,6 +198,19 @@ def test_another_program_that_holds_the_file(store: Store, begun: Saved, monkeyp
     finally:
         other.close()
     store.add(begun, said(None))
+
+
+def test_a_database_that_another_one_just_begins_is_waited_for(home: Path) -> None:
+    home.mkdir()
+    other = sqlite3.connect(home / "sessions.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM sqlite_schema").fetchall()
+    timer = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+    timer.start()
+    with Store.open(home) as store:
+        assert store.names() == []
+    timer.join()
+    other.close()
 
 
 def test_an_interrupt_leaves_nothing_half_done(store: Store, begun: Saved, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
