@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def test_greedy_ids_equal_the_cpus(name: str, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", FOLDERS)
 @pytest.mark.parametrize(
     "max_memory",
-    [{"0": "280KB", "cpu": "1GB"}, {"0": "280KB", "cpu": "200KB"}, {"0": "280KB", "cpu": "0KB"}],
+    [{"0": "7MB", "cpu": "1GB"}, {"0": "7MB", "cpu": "3MB"}, {"0": "7MB", "cpu": "0KB"}],
     ids=["host", "host and disk", "disk"],
 )
 def test_offload_changes_no_answer(name: str, max_memory: dict[str, str]) -> None:
@@ -98,3 +99,26 @@ def test_bfloat16_runs_on_the_gpu() -> None:
         model = open_model(ModelSpec(str(resolve(name)), device="cuda"), slots=3)
         assert model.info.dtype == "bfloat16"
         assert all(len(ids) == 40 for ids in answers(model, temperature=0.0))
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_conversation_is_put_aside_in_host_memory_and_on_the_disk_and_goes_on(name: str, tmp_path: Path) -> None:
+    model = open_model(ModelSpec(str(resolve(name)), dtype="float32", device="cuda"))
+    sampling = SamplingParams(temperature=8.0, seed=3, max_tokens=20, ignore_eos=True)
+    session = model.converse(system="You never forget a word. " * 8)
+    for text in (PROMPT, "two"):
+        list(session.ask(text, sampling))
+    state: Any = session.state
+    assert {layer.ssm.device.type for layer in state.mamba} == {"cpu"}
+    assert model.save_state(session, tmp_path / "state") == len(session.ids) - 1
+    other = model.converse()
+    other.restore(session.turns, session.head)
+    assert model.load_state(other, tmp_path / "state") == len(session.ids) - 1
+    ends = [list(each.ask("three", sampling))[-1] for each in (session, other)]
+    assert ends[0].token_ids == ends[1].token_ids
+    assert ends[0].stats.reused_tokens == ends[1].stats.reused_tokens > 100
+    session.undo(2)
+    end: Any = list(session.retry(sampling))[-1]
+    assert end.stats.reused_tokens > 0 and end.stats.prefilled_tokens < len(model.encode(PROMPT)) + 20
+    for each in (session, other):
+        each.close()
