@@ -203,8 +203,7 @@ def test_another_program_that_holds_the_file(store: Store, begun: Saved, monkeyp
 def test_a_database_that_another_one_just_begins_is_waited_for(home: Path) -> None:
     home.mkdir()
     other = sqlite3.connect(home / "sessions.db", isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN")
-    other.execute("SELECT * FROM sqlite_schema").fetchall()
+    other.execute("BEGIN IMMEDIATE")
     timer = threading.Timer(0.2, lambda: other.execute("COMMIT"))
     timer.start()
     with Store.open(home) as store:
