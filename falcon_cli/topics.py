@@ -122,6 +122,18 @@ tokens that were drawn and is never encoded again. Where a chat template
 rewrites what came before (some drop earlier thinking), what changed is read
 again, and nothing else.
 
+A chat on a terminal is kept, each answer as soon as it is there, under the name
+of the day or one of yours. What was undone or drawn anew stays as a branch.
+
+  falcon chat -c                 go on with the last conversation
+  falcon chat --session NAME     with this one, or begin it
+  falcon chat --no-save          keep nothing
+  falcon sessions list           what is kept; show, export, rm, rename, prune
+  /tree /goto /branch            in the chat: all turns, and the way to each
+
+The text is the truth. The state beside it is a cache: one that is damaged, or
+of another model, is refused with a sentence, and the text is read again.
+
 Nothing is cut off silently. FalconMamba has no window; Falcon-H1 has a number
 of positions, and at its end you get an error with the counts.
 """
