@@ -32,7 +32,7 @@ def test_a_topic_fits_a_terminal_and_names_only_options_that_exist(topic: str, f
     assert (outcome.code, outcome.err) == (0, "")
     assert len(outcome.out.splitlines()) > 8
     assert max(map(len, outcome.out.splitlines())) <= 80
-    known = set(re.findall(r"--[a-z][a-z-]+", falcon("generate", "--help").out))
+    known = set(re.findall(r"--[a-z][a-z-]+", falcon("generate", "--help").out + falcon("chat", "--help").out))
     assert set(re.findall(r"--[a-z][a-z-]+", outcome.out)) <= known
 
 
