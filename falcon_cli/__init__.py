@@ -2,8 +2,11 @@
 
     app          main(): the one boundary where errors become a message and an exit code
     exit         the exit codes, and which error means which
-    signals      Ctrl-C and SIGTERM
+    signals      Ctrl-C, SIGTERM and the end of the terminal
     commands/    one file per command, imported when it is called
+    repl/        the chat: prompt and keyboard, the table of slash commands and what they do, who keeps a conversation
+    render/      an answer on a terminal: Markdown while it comes, or plain
+    store/       conversations on the disk; `export` writes them in other forms
     options      every shared option, declared once
     settings     FALCON_* variables and config.toml, each value with its origin; `places` says where files are
     topics       the texts of `falcon help`
