@@ -76,16 +76,16 @@ class Page:
     def _placed(self, found: list[str], leaf: Leaf, begun: _Begun, width: int) -> list[str]:
         """The rows with the marks before them, and the gap above."""
         if begun.shown:
-            return [self._mark(leaf.indent, width) + row for row in found]
+            return [self._marked(leaf.indent, row, width) for row in found]
         if not found and leaf.lead:
             found = [""]  # an item without content
-        placed = [self._mark(leaf.indent if number else leaf.lead, width) + row for number, row in enumerate(found)]
-        return placed if leaf.gap is None or not placed else [self._mark(leaf.gap, width), *placed]
+        placed = [self._marked(leaf.indent if number else leaf.lead, row, width) for number, row in enumerate(found)]
+        return placed if leaf.gap is None or not placed else [self._marked(leaf.gap, "", width), *placed]
 
-    def _mark(self, marks: str, width: int) -> str:
+    def _marked(self, marks: str, row: str, width: int) -> str:
         marks = _fitting(marks, width)
         bare = marks.rstrip(" ")
-        return self._ink.plain(bare, self._style + _MARKS) + marks[len(bare) :]
+        return self._ink.plain(bare, self._style + _MARKS) + (marks[len(bare) :] + row if row else "")
 
     # ---- kinds of leaves ----
 
@@ -106,22 +106,17 @@ class Page:
 
     def _settle_paragraph(self, leaf: Leaf, begun: _Begun, room: int) -> list[str]:
         limit = max(0, leaf.last_line - leaf.used) if leaf.waits else len(leaf.text)
-        if not self._cut(leaf, begun, limit):
-            return []
+        self._cut(leaf, begun, limit)
         if len(leaf.text) >= WORTHWHILE and (length := prose.settled(leaf.text, limit)):
             self._keep(leaf, begun, length)
         *whole, begun.kept = _broken(begun.kept, room)
         return [self._ink.row(part) for part in whole]
 
-    def _cut(self, leaf: Leaf, begun: _Begun, limit: int) -> bool:
-        """Keep the spans of a long paragraph that are over. Whether there is no other that only `limit` holds back."""
-        while leaf.size > begun.span:
-            length = prose.boundary(leaf.text, begun.span - leaf.used)
-            if length > limit:
-                return False
+    def _cut(self, leaf: Leaf, begun: _Begun, limit: int) -> None:
+        """Keep the spans of a long paragraph that are over, as far as `limit`."""
+        while leaf.size > begun.span and (length := prose.boundary(leaf.text, begun.span - leaf.used)) <= limit:
             self._keep(leaf, begun, length)
             begun.span += prose.SPAN
-        return True
 
     def _keep(self, leaf: Leaf, begun: _Begun, length: int) -> None:
         begun.kept = begun.kept + prose.styled(leaf.take(length), self._style)

@@ -25,7 +25,9 @@ Underlined
 Also
 underlined
 ---
-End""",
+"""
+    + "A heading that goes on for long. " * 11
+    + "\n===\nEnd",
     "lists": """\
 Steps:
 
@@ -164,11 +166,11 @@ def prose(length: int, seed: int = 1) -> str:
 
 
 LONG: dict[str, str] = {
-    "paragraph": prose(9000),
-    "lines": prose(9000, 2).replace(", ", "\n"),
-    "open": "a *star, a `tick and a [bracket " + prose(9000, 3),
-    "word": "x" * 9000,
-    "chinese": "的一是不了人我在有他这为之大来以个中上们，" * 300,
+    "paragraph": prose(5500),
+    "lines": prose(5500, 2).replace(", ", "\n"),
+    "open": "a *star, a `tick and a [bracket " + prose(5500, 3),
+    "word": "x" * 5500,
+    "chinese": "的一是不了人我在有他这为之大来以个中上们，" * 220,
     "item": "- " + prose(4000, 4) + "\n- b",
     "quote": "> " + prose(4500, 5).replace(", ", "\n> "),
     "piped": "a | b " + prose(5000, 6) + "\nc | d\n",

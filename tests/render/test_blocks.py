@@ -170,6 +170,8 @@ def test_a_line_that_is_too_long_is_known_by_its_beginning() -> None:
     assert [leaf.lead for leaf in document.done] == [" • ", " • "]
     long = "word " * 200
     assert [leaf.kind for leaf in taken([f"{long}\n---\n"])] == ["paragraph", "rule"]  # an underline is for a heading
+    code = f"```\n{'y' * 700}\nz\n{'w' * 700}\n```\n"
+    assert ours(code) == theirs(code)
     row = "| cell " * 200 + "|"
     assert [leaf.kind for leaf in taken([f"{row}\n{'|---' * 200}|\n{row}\n"])] == ["table"]
 

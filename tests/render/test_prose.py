@@ -74,6 +74,8 @@ def test_what_is_settled_means_the_same_whatever_follows() -> None:
         ("a [link](http://x) and", "a [link](http://x) "),
         ("an array[0] of things", "an array[0] of "),
         ("中文没有空格", "中文没有空"),
+        ("*a [b](u*y) c d", ""),  # the second star belongs to the address
+        ("[a](x`y) *b z` c d", ""),  # and so does the first tick
         ("a\\* b\\` c", "a\\* b\\` "),
         ("oneword", ""),
         ("word ", ""),
@@ -118,6 +120,15 @@ def test_links_show_where_they_lead() -> None:
     assert styled("![a *picture*](p.png)", Style()).plain == "a picture (p.png)"
     assert styled("[text][1] and [1]", Style()).plain == "[text][1] and [1]"
     assert styled("[**b** `c`](u)", Style()).plain == "b c (u)"
+
+
+def test_html_is_text() -> None:
+    assert styled('<b>x</b> <a b="*c*"> <!-- d -->', Style()).plain == '<b>x</b> <a b="c"> <!-- d -->'
+
+
+def test_what_markdown_it_decodes_is_made_visible_before_it_is_measured() -> None:
+    text = styled("<http://x/%1b> &#x202e; [\x1b](u%1b) `\x9b` ![\x07](s)", Style()).plain
+    assert text == "http://x/␛ \\u202e ␛ (u%1b) \\x9b ␇ (s)"
 
 
 def test_styles_add_up() -> None:
