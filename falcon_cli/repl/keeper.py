@@ -202,7 +202,7 @@ class Keeper:
         path = self._store.path_for_state(self._saved, head)
         try:
             if path is None or not path.exists():
-                raise StateRefused("it was not left in good order")
+                raise StateRefused("no state was saved beside it")
             opened.load_state(session, path)
             path.touch()
             self._restored = head
