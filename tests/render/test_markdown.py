@@ -298,6 +298,15 @@ def test_a_terminal_that_does_not_know_its_size_is_taken_for_an_ordinary_one(gla
     assert [len(text) for text in screen.texts()] == [79, 69]
 
 
+def test_a_terminal_of_one_row_is_written_to_nonetheless(glass: Callable[..., Any], markdown: Made) -> None:
+    screen = glass(20, 1)
+    reply = markdown(screen)
+    for word in "one two three four five six seven eight".split():
+        reply.take("answer", f"{word} ")
+    reply.end()
+    assert screen.texts() == ["one two three four", "five six seven eight"]
+
+
 def test_without_colours_there_is_bold_text_nonetheless(corpus: ModuleType) -> None:
     written: list[str] = []
     reply = MarkdownReply(written.append, lambda: (60, 12), color=False)
