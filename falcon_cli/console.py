@@ -31,6 +31,7 @@ class Manner:
 
 
 manner = Manner()
+_given_up = False  # stdout could not be written
 
 
 class PipeClosed(BaseException):
@@ -76,6 +77,11 @@ def write(text: str, style: Style | None = None) -> None:
         out.flush()
     except OSError as error:
         raise _abandoned(error) from None
+
+
+def writable() -> bool:
+    """Whether stdout still takes what is written: a write that fails gives it up."""
+    return not _given_up
 
 
 def flush() -> None:
@@ -152,6 +158,8 @@ def traceback() -> None:
 
 def abandon_stdout() -> None:
     """Give up stdout after a failed write: what its buffer still holds must not fail again when the process ends."""
+    global _given_up
+    _given_up = True
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, sys.stdout.fileno())

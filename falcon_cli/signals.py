@@ -77,6 +77,18 @@ def first_interrupt(action: Callable[[], None], *others: Signals, patience: floa
             _leave(ending[0], None)
 
 
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Within the block, Ctrl-C, SIGTERM and SIGHUP do nothing: half of it would be worse than all of it."""
+    numbers = (Signals.SIGINT, *ENDING)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _replace(number: Signals, handler: Callable[[int, FrameType | None], None]) -> None:
     if signal.getsignal(number) is not signal.SIG_IGN:  # a background job of a shell is not to be interrupted
         signal.signal(number, handler)

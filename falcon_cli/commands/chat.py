@@ -109,6 +109,7 @@ def chat(
         reply=_reply(conversation),
         open=opened,
         settle=progress.close,
+        template=wording.template,
         manner=manner,
     )
     try:

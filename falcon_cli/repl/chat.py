@@ -15,7 +15,7 @@ from falcon_cli.repl import keyboard
 from falcon_cli.repl.keeper import Keeper
 from falcon_cli.settings import nearest
 from falcon_cli.thinking import Thinking
-from modeling.errors import FalconError, InvalidRequest, WriteFailed
+from modeling.errors import InvalidRequest, WriteFailed
 from modeling.messages import Finished, SamplingParams, Token
 from modeling.turns import Turn
 
@@ -47,7 +47,8 @@ class Manner:
 class Chat:
     """A session, how its answers are drawn and shown, and who keeps it.
 
-    `reply` makes what an answer is written with. `open` opens another model by its name. `settle` takes away what tells of the
+    `reply` makes what an answer is written with. `open` opens another model by its name, which goes on with
+    the `template` that the user gave. `settle` takes away what tells of the
     progress of a turn. `draft` is a question that waits to be changed in the prompt.
     """
 
@@ -60,6 +61,7 @@ class Chat:
         *,
         reply: Callable[[], Reply],
         open: Callable[[str], OpenModel] | None = None,
+        template: str | None = None,
         settle: Callable[[], None] = lambda: None,
         manner: Manner | None = None,
     ) -> None:
@@ -74,6 +76,7 @@ class Chat:
         self.last: Finished | None = None
         self._reply = reply
         self._open = open
+        self._template = template
         self._settle = settle
 
     # ---- answers ----
@@ -149,23 +152,26 @@ class Chat:
         assert self._open is not None
         old, session = name_of(self.opened.info.name), self.session
         session.close()
-        turns, head, system, tools = session.turns, session.head, session.system, session.tools
-        del self.opened, self.session, session  # two models at once may be more than memory holds
-        failure: FalconError | None = None
+        del self.opened, self.session  # two models at once may be more than memory holds
         try:
             self.opened = self._open(name)
-        except FalconError as error:
-            failure = error
-            self.opened = self._open(old)
-        self.session = self.opened.converse(tools=tools)
+        except BaseException:  # Ctrl-C, too: a chat without a model is none
+            with signals.ignored():
+                self.opened = self._open(old)
+            raise
+        finally:
+            if hasattr(self, "opened"):
+                self._take_over(session)
+
+    def _take_over(self, old: Session) -> None:
+        """Let a session of the model at hand stand where the old one stood, by its texts."""
+        self.session = self.opened.converse(self._template, tools=old.tools)
         twins: dict[Turn, Turn] = {}
-        for turn in turns:
+        for turn in old.turns:
             twins[turn] = turn.text_only(twins[turn.parent] if turn.parent is not None else None)
-        self.session.restore(list(twins.values()), twins[head] if head is not None else None)
-        self.session.system = system
+        self.session.restore(list(twins.values()), twins[old.head] if old.head is not None else None)
+        self.session.system = old.system
         self.keeper.speaks_as(self.opened, self.session, twins)
-        if failure is not None:
-            raise failure
 
     # ---- coming and leaving ----
 
@@ -185,6 +191,8 @@ class Chat:
 
     def close(self) -> None:
         """Leave for good."""
+        if not hasattr(self, "opened"):
+            return  # a model was being exchanged for another, and neither could be had
         self.keeper.leave(self.opened, self.session)
         self.session.close()
 

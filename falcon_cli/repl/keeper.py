@@ -105,6 +105,7 @@ class Keeper:
             if self._saved is None:
                 self._saved = self._store.create(self._wanted, model, revision, identity, session.system)
             self._store.set_model(self._saved, model, revision, identity)
+            self._store.set_system(self._saved, session.system)
             self._identity = identity
             for turn in turns:
                 branch = self._store.add(self._saved, turn)

@@ -27,9 +27,9 @@ def converse(chat: Chat, read: Callable[[], str]) -> ExitCode:
                 return ExitCode.INTERRUPTED
             warned = True
             console.note("[Ctrl-C again leaves; so does Ctrl-D or /exit]")
-        except WriteFailed:
-            raise
         except FalconError as error:
+            if isinstance(error, WriteFailed) and not console.writable():
+                raise
             console.error(str(error), error.hint)
     return ExitCode.OK
 

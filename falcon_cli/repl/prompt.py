@@ -76,6 +76,7 @@ class Prompt:
 
         @keys.add("c-c")
         def _(event: Any) -> None:
+            self._chat.draft = None  # what was to be changed stays as it was
             if event.current_buffer.text:
                 event.current_buffer.reset()
             else:
