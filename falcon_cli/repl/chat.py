@@ -155,7 +155,10 @@ class Chat:
         del self.opened, self.session  # two models at once may be more than memory holds
         try:
             self.opened = self._open(name)
+        except signals.Terminated:
+            raise
         except BaseException:  # Ctrl-C, too: a chat without a model is none
+            signals.forget()
             with signals.ignored():
                 self.opened = self._open(old)
             raise
