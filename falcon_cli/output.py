@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol
 
 from falcon_cli import console
 from falcon_cli.color import Style
+from falcon_cli.places import sync_folder
 from modeling.errors import WriteFailed
 
 STDOUT = Path("-")
@@ -51,7 +52,7 @@ def destination(path: Path | None) -> Iterator[Writer]:
             file.close()
             if not special:
                 part.replace(target)
-                _sync_folder(target.parent)
+                sync_folder(target.parent)
     finally:
         with suppress(OSError):  # it has been told already
             file.close()
@@ -72,16 +73,6 @@ def _keep_mode(target: Path, part: Path) -> None:
     """The new file may be read by whoever could read the old one."""
     with suppress(OSError):
         part.chmod(stat.S_IMODE(target.stat().st_mode))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last through a power cut, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextmanager

@@ -47,9 +47,9 @@ class Manner:
 class Chat:
     """A session, how its answers are drawn and shown, and who keeps it.
 
-    `reply` makes what an answer is written with. `open` opens another model by its name, which goes on with
-    the `template` that the user gave. `settle` takes away what tells of the
-    progress of a turn. `draft` is a question that waits to be changed in the prompt.
+    `reply` makes what an answer is written with. `open` opens another model by its name, which goes on with the `template` that
+    the user gave. `settle` takes away what tells of the progress of a turn. `draft` is a question that waits to be changed in
+    the prompt.
     """
 
     def __init__(

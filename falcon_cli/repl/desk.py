@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from falcon_cli import console
 from falcon_cli.demo import name_of
+from falcon_cli.repl import views
 from falcon_cli.repl.chat import Chat
 from modeling.errors import InvalidRequest
 
 
 def system(chat: Chat, text: str) -> None:
     if not text:
-        console.note(chat.session.system if chat.session.system is not None else "no system prompt")
+        console.note(views.system(chat))
         return
     chat.session.system = None if text == "-" else text
     chat.moved()

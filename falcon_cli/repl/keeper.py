@@ -178,8 +178,7 @@ class Keeper:
         if self._store is None or self._saved is None:
             return None
         self._identity, wanted = opened.identity(session), session.system
-        tokenizer = {name: self._identity[name] for name in ("tokenizer",)}
-        kept, head, self.branches = self._store.load(self._saved, tokenizer)
+        kept, head, self.branches = self._store.load(self._saved, {"tokenizer": self._identity["tokenizer"]})
         session.restore(kept, head)
         session.system = self._saved.system if wanted is None else wanted
         if head is None:
@@ -194,7 +193,7 @@ class Keeper:
                 return
             assert session.head is not None
             path = self._store.path_for_state(self._saved, session.head)
-            if path is not None and opened.save_state(session, path):
+            if opened.save_state(session, path):
                 self._store.prune()
 
     def _state(self, opened: OpenModel, session: Session, head: Turn) -> str:
@@ -202,7 +201,7 @@ class Keeper:
         assert self._store is not None and self._saved is not None
         path = self._store.path_for_state(self._saved, head)
         try:
-            if path is None or not path.exists():
+            if not path.exists():
                 raise StateRefused("no state was saved beside it")
             opened.load_state(session, path)
             path.touch()

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from falcon_cli.places import sync_folder
 from falcon_cli.store.rows import COLUMNS, decode
 from modeling.errors import FalconError, StateRefused, WriteFailed
 
@@ -282,22 +283,12 @@ def _writable(file: Path) -> sqlite3.Connection:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        _sync(file.parent)
-        _sync(file.parent.parent)
+        sync_folder(file.parent)
+        sync_folder(file.parent.parent)
     if file.stat().st_mode & 0o077:
         with suppress(OSError):
             file.chmod(0o600)
     return _connect(file, "mode=rw")
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder last through a power cut, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _read_only(file: Path) -> sqlite3.Connection:
