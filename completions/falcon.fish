@@ -7,7 +7,7 @@ function __falcon_at --description 'Whether the words so far lead to this comman
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --branch --budget --chat-template --color --device --device-map --dtype --file --format --frequency-penalty --kernels --log-file --max-memory --max-new-tokens --max-tokens --min-p --model --model-name-or-path --n-predict --output --prefill-chunk --prefill-response --presence-penalty --prompt --repeat-last-n --repeat-penalty --repetition-penalty --revision --seed --session --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --typical-p -f -m -n -o -p -s
+        else if contains -- $word --branch --budget --chat-template --color --device --device-map --dtype --file --format --frequency-penalty --kernels --log-file --max-memory --max-new-tokens --max-tokens --min-p --model --model-name-or-path --n-predict --output --prefill-chunk --prefill-response --presence-penalty --prompt --repeat-last-n --repeat-penalty --repetition-penalty --revision --seed --session --snapshot-memory --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --typical-p -f -m -n -o -p -s
             set skip yes
         else if string match -q -- '-*' $word
             continue
@@ -54,6 +54,7 @@ complete -c falcon -n '__falcon_at "chat"' -l continue -s c -d 'Go on with the l
 complete -c falcon -n '__falcon_at "chat"' -l save -l no-save -d 'Keep the conversation on the disk, turn by turn'
 complete -c falcon -n '__falcon_at "chat"' -l markdown -l no-markdown -d 'Show answers as Markdown on a terminal'
 complete -c falcon -n '__falcon_at "chat"' -l vi -d 'Type with the keys of vi'
+complete -c falcon -n '__falcon_at "chat"' -l snapshot-memory -x -d 'Memory for states to go back to, for /undo, /retry and /goto'
 complete -c falcon -n '__falcon_at "chat"' -l max-tokens -l max-new-tokens -l n-predict -s n -x -d 'Longest answer in tokens; -1: until the model ends'
 complete -c falcon -n '__falcon_at "chat"' -l temperature -l temp -x -d '0 takes the most likely token; more is freer'
 complete -c falcon -n '__falcon_at "chat"' -l greedy -d 'The same as --temperature 0'

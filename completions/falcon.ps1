@@ -3,7 +3,7 @@
 Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
-    $valued = @('--branch', '--budget', '--chat-template', '--color', '--device', '--device-map', '--dtype', '--file', '--format', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-predict', '--output', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--revision', '--seed', '--session', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-f', '-m', '-n', '-o', '-p', '-s')
+    $valued = @('--branch', '--budget', '--chat-template', '--color', '--device', '--device-map', '--dtype', '--file', '--format', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-predict', '--output', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--revision', '--seed', '--session', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-f', '-m', '-n', '-o', '-p', '-s')
     $commands = @{
         'falcon' = [ordered]@{
             'chat' = 'Talk with a model'
@@ -61,6 +61,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--markdown' = 'Show answers as Markdown on a terminal'
             '--no-markdown' = 'Show answers as Markdown on a terminal'
             '--vi' = 'Type with the keys of vi'
+            '--snapshot-memory' = 'Memory for states to go back to, for /undo, /retry and /goto'
             '--max-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--max-new-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--n-predict' = 'Longest answer in tokens; -1: until the model ends'

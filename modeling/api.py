@@ -22,7 +22,7 @@ from modeling.errors import StateRefused
 from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
-from modeling.generation.session import Session
+from modeling.generation.session import BUDGET, Session
 from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
 from modeling.models import LanguageModel
 from modeling.state import ModelState, Snapshot
@@ -48,13 +48,21 @@ class OpenModel:
         return self.tokenizer.encode(text)
 
     def converse(
-        self, template: str | None = None, *, system: str | None = None, tools: Sequence[Mapping[str, Any]] | None = None
+        self,
+        template: str | None = None,
+        *,
+        system: str | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        budget: int = BUDGET,
     ) -> Session:
         """A conversation with this model, by the given template (jinja) or else the checkpoint's own.
 
+        It keeps up to `budget` bytes of states to go back to.
+
         Raises `InvalidRequest` if there is neither.
         """
-        return Session(self.engine, self.tokenizer, ChatFormat.of(self.tokenizer, template), system=system, tools=tools)
+        format = ChatFormat.of(self.tokenizer, template)
+        return Session(self.engine, self.tokenizer, format, system=system, tools=tools, budget=budget)
 
     def identity(self, session: Session) -> dict[str, str]:
         """What a state of `session` belongs to: hashes of config, weights, tokenizer and template, and the number format."""

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,9 +24,11 @@ from falcon_cli.options import (
 )
 from falcon_cli.prompt import read_lines, read_stdin, trimmed
 from falcon_cli.render import Reply, reply_for
+from falcon_cli.repl import keyboard
 from falcon_cli.repl.chat import Chat, Manner
 from falcon_cli.repl.keeper import Keeper
 from falcon_cli.repl.loop import converse, recite
+from falcon_cli.sizes import parse_size
 from falcon_cli.wording import Wording
 from modeling.errors import InvalidRequest
 
@@ -45,6 +47,14 @@ class ConversationOptions(Group):
     save: Annotated[bool, typer.Option("--save/--no-save", help="Keep the conversation on the disk, turn by turn.")] = True
     markdown: Annotated[bool, typer.Option("--markdown/--no-markdown", help="Show answers as Markdown on a terminal.")] = True
     vi: Annotated[bool, typer.Option("--vi", help="Type with the keys of vi.")] = False
+    snapshot_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory for states to go back to, for /undo, /retry and /goto.")
+    ] = "1GiB"
+
+    @classmethod
+    def check(cls, name: str, value: Any) -> None:
+        if name == "snapshot_memory":
+            parse_size(value)
 
     def keeper(self, *, alone: bool) -> Keeper:
         """Who keeps the conversation. What is piped in is kept only if it is asked for by name or with --continue.
@@ -86,6 +96,7 @@ def chat(
     alone = stdin_turns or script is not None
     if not alone and not sys.stdin.isatty():
         raise InvalidRequest("there is nobody to talk with: standard input is no terminal", "pipe a message in")
+    budget = parse_size(conversation.snapshot_memory)
     keeper = conversation.keeper(alone=alone)
     if model.given is None and keeper.model is not None:
         model = replace(model, model=keeper.model, revision=keeper.revision)
@@ -98,8 +109,9 @@ def chat(
         finally:
             progress.close()
 
-    first = opened()
-    session = first.converse(wording.template, system=wording.system, tools=wording.tools)
+    with keyboard.held_back():  # what is typed meanwhile waits for the prompt
+        first = opened()
+        session = first.converse(wording.template, system=wording.system, tools=wording.tools, budget=budget)
     manner = Manner(stats=output.stats, prompts=template.show_prompt, thoughts=not template.hide_thinking, vi=conversation.vi)
     talk = Chat(
         first,
@@ -115,7 +127,8 @@ def chat(
     try:
         if not output.quiet and not alone:
             _greet(talk)
-        talk.resume()
+        with keyboard.held_back():
+            talk.resume()
         if stdin_turns:
             return recite(talk, read_lines())
         if script is not None:

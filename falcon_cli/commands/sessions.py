@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,9 @@ from falcon_cli.exit import ExitCode
 from falcon_cli.export import ENDINGS, Format, Origin, document, export_conversation, moment, timestamp, tree
 from falcon_cli.output import STDOUT
 from falcon_cli.settings import nearest
+from falcon_cli.sizes import parse_size, shown_size
 from falcon_cli.store import BUDGET, Conversation, Saved, Store, Summary
 from modeling.errors import InvalidRequest
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([KMGT]I?)?B?", re.IGNORECASE)
 
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document instead of text.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a session, as `falcon sessions list` shows it.")]
@@ -160,25 +157,6 @@ def prune(
         removed = f"{_count(pruned.files, 'state')} removed, {shown_size(pruned.freed)} given back"
         console.write(f"{removed}; {shown_size(pruned.left)} of states left\n")
     return ExitCode.OK
-
-
-def parse_size(text: str) -> int:
-    """ "500MiB" → bytes. Raises `InvalidRequest`."""
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise InvalidRequest(f"{text!r} is not a size", "for example 500MiB, 2GB or 0")
-    return int(float(found[1]) * _UNITS[(found[2] or "").upper()])
-
-
-def shown_size(size: int) -> str:
-    """Bytes as a person reads them."""
-    if size < 2**10:
-        return f"{size} B"
-    unit, divisor = next((unit, divisor) for unit, divisor in _SHOWN if size >= divisor)
-    return f"{size / divisor:.1f} {unit}"
-
-
-_SHOWN = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from falcon_cli import console, signals
 from falcon_cli.demo import name_of
 from falcon_cli.render import Reply
-from falcon_cli.repl import keyboard
 from falcon_cli.repl.keeper import Keeper
 from falcon_cli.settings import nearest
 from falcon_cli.thinking import Thinking
@@ -27,6 +26,7 @@ SETTABLE = (
     "temperature top_k top_p min_p typical_p repetition_penalty presence_penalty frequency_penalty repeat_last_n seed "
     "max_tokens"
 ).split()
+_NOTHING_SAID = "[cancelled: nothing was said]"
 _ENDINGS = {"length": "stopped at --max-tokens; /continue goes on", "interrupt": "stopped; /continue goes on"}
 
 
@@ -83,19 +83,31 @@ class Chat:
 
     def ask(self, text: str) -> None:
         """Say `text` and stream the answer. Raises what `Session.ask` raises; then nothing was said."""
-        self._stream(self.session.ask(text, self.sampling))
+        self._turn(lambda: self.session.ask(text, self.sampling))
 
     def retry(self) -> None:
         """Draw the last answer anew. Raises `InvalidRequest` if there is none."""
-        self._stream(self.session.retry(self.sampling))
+        self._turn(lambda: self.session.retry(self.sampling))
 
     def edit(self, text: str) -> None:
         """Say `text` in place of the last question. Raises `InvalidRequest` if there is none."""
-        self._stream(self.session.edit(text, self.sampling))
+        self._turn(lambda: self.session.edit(text, self.sampling))
 
     def go_on(self) -> None:
         """Let the last answer go on. Raises `InvalidRequest` if there is none, or the model had ended it."""
-        self._stream(self.session.go_on(self.sampling))
+        self._turn(lambda: self.session.go_on(self.sampling))
+
+    def _turn(self, begin: Callable[[], Iterator[Token | Finished]]) -> None:
+        """A turn from its tokens to its place on the disk. Ctrl-C while a long text becomes tokens: nothing was said."""
+        try:
+            events = begin()
+        except KeyboardInterrupt:
+            signals.forget()
+            self.interrupted = True
+            console.note(_NOTHING_SAID)
+            return
+        self._stream(events)
+        self.keeper.rested(self.opened, self.session)
 
     def _stream(self, events: Iterator[Token | Finished]) -> None:
         """Write the answer as it comes, and keep it. The first Ctrl-C ends it within a token and keeps what there is."""
@@ -105,7 +117,7 @@ class Chat:
         if self.manner.prompts:
             console.note(added)
         thinking, reply = Thinking(opened=opens_thinking(added)), self._reply()
-        with keyboard.held_back(), signals.first_interrupt(self.opened.engine.cancel, *signals.ENDING, patience=1.0) as ending:
+        with signals.first_interrupt(self.opened.engine.cancel, *signals.ENDING, patience=1.0) as ending:
             try:
                 for event in events:
                     if isinstance(event, Finished):
@@ -125,7 +137,9 @@ class Chat:
     def _tell(self, finished: Finished) -> None:
         """Why an answer ended early, and the figures if they are wanted."""
         if finished.reason == "interrupt" and not finished.token_ids:
-            console.note("[cancelled: nothing was said]")
+            console.note(_NOTHING_SAID)
+        elif not finished.token_ids:
+            console.note("[max_tokens is 0: nothing was said]")
         elif ending := _ENDINGS.get(finished.reason):
             console.note(f"[{ending}]")
         if self.manner.stats:
@@ -168,7 +182,7 @@ class Chat:
 
     def _take_over(self, old: Session) -> None:
         """Let a session of the model at hand stand where the old one stood, by its texts."""
-        self.session = self.opened.converse(self._template, tools=old.tools)
+        self.session = self.opened.converse(self._template, tools=old.tools, budget=old.snapshots.budget)
         twins: dict[Turn, Turn] = {}
         for turn in old.turns:
             twins[turn] = turn.text_only(twins[turn.parent] if turn.parent is not None else None)
@@ -180,12 +194,18 @@ class Chat:
 
     def resume(self) -> None:
         """Stand where the kept conversation stands, if there is one."""
-        if (how := self.keeper.resume(self.opened, self.session)) is not None:
+        try:
+            how = self.keeper.resume(self.opened, self.session)
+        finally:
+            self._settle()
+        if how is not None:
             console.note(f"[{how}]")
 
     def switch(self, keeper: Keeper) -> None:
         """Leave this conversation for the one that `keeper` keeps."""
         self.keeper.leave(self.opened, self.session)
+        if self.keeper.name is None and self.session.turns:
+            console.note("[the conversation before was not kept]")
         self.keeper = keeper
         self.session.restore([], None)
         if keeper.name is not None:

@@ -22,10 +22,10 @@ def system(chat: Chat, text: str) -> None:
 
 
 def set_parameter(chat: Chat, text: str) -> None:
-    name, _, value = text.partition(" ")
-    if not value.strip():
+    words = text.split(maxsplit=1)
+    if len(words) < 2:
         raise InvalidRequest("/set takes a parameter and a value", "for example: /set temperature 0.7")
-    chat.set(name, value.strip())
+    chat.set(*words)
 
 
 def model(chat: Chat, name: str) -> None:
@@ -60,7 +60,8 @@ def save(chat: Chat, name: str) -> None:
         chat.keeper.keep(chat.opened, chat.session, name or None)
     elif name and name != chat.keeper.name:
         chat.keeper.rename(name)
-    console.note(f"[kept as {chat.keeper.name}]")
+    if chat.keeper.name is not None:  # else the disk failed, which is told
+        console.note(f"[kept as {chat.keeper.name}]")
 
 
 def load(chat: Chat, name: str) -> None:
@@ -78,7 +79,8 @@ def rename(chat: Chat, name: str) -> None:
     if not name:
         raise InvalidRequest("/rename takes a name", "for example: /rename trip-to-oslo")
     chat.keeper.rename(name)
-    console.note(f"[kept as {name}]")
+    if chat.keeper.name is not None or not chat.session.turns:
+        console.note(f"[kept as {name}]")
 
 
 def sessions(chat: Chat) -> Iterable[str]:

@@ -17,21 +17,27 @@ if TYPE_CHECKING:
     from modeling.generation.session import Session
 
 
+FRESH = (
+    4096  # tokens that were not read or drawn before: to write a state (36 MiB for a FalconMamba) is cheaper than to read them
+)
+
+
 class Keeper:
     """Keeps one conversation in a store, from its first answer on.
 
     Without a store, and after the disk has failed (it warns once), the conversation goes on unsaved. `branches` are names for
-    turns, which there are without a store, too.
+    turns, which there are without a store, too. `notices` are what is to be told as soon as nothing else is being written.
     """
 
     def __init__(self, store: Store | None, *, saved: Saved | None = None, name: str | None = None) -> None:
         """`saved` is a conversation to go on with; `name` is for one that has yet to begin: without it the store finds one."""
         self.branches: dict[str, Turn] = {}
+        self.notices: list[str] = []
         self._store = store
         self._saved = saved
         self._wanted = name
         self._identity: Mapping[str, str] = {}
-        self._restored: Turn | None = None  # the turn whose state is on the disk already
+        self._stored: tuple[int, Turn | None] = (0, None)  # tokens of the last state on the disk, and the turn it stands behind
 
     @classmethod
     def open(cls, name: str | None = None, *, last: bool = False) -> Self:
@@ -96,21 +102,28 @@ class Keeper:
         if session.head is not None:
             self._add(opened, session, [session.head])
 
+    def rested(self, opened: OpenModel, session: Session) -> None:
+        """The answer has been shown: put its state on the disk if much would have to be read again without it."""
+        self._put_by(opened, session, at_least=FRESH)
+        self.tell()
+
     def _add(self, opened: OpenModel, session: Session, turns: Iterable[Turn]) -> None:
         with self._disk():
             if self._store is None:
                 return
             model, revision = name_of(opened.info.name), opened.info.revision
             identity = self._identity or opened.identity(session)
-            if self._saved is None:
-                self._saved = self._store.create(self._wanted, model, revision, identity, session.system)
-            self._store.set_model(self._saved, model, revision, identity)
-            self._store.set_system(self._saved, session.system)
-            self._identity = identity
-            for turn in turns:
-                branch = self._store.add(self._saved, turn)
-                if branch is not None:
-                    console.notice(f"another falcon goes on with {self.name}, too: what is said here is its branch {branch}")
+            with self._store.together():  # a disk that is full leaves no session behind in which nothing was said
+                saved = self._saved or self._store.create(self._wanted, model, revision, identity, session.system)
+                self._store.set_model(saved, model, revision, identity)
+                self._store.set_system(saved, session.system)
+                branches = [self._store.add(saved, turn) for turn in turns]
+            self._saved, self._identity = saved, identity
+            self.notices += [
+                f"another falcon goes on with {saved.name}, too: what is said here is its branch {branch}"
+                for branch in branches
+                if branch is not None
+            ]
 
     def stands_at(self, session: Session) -> None:
         """The conversation stands elsewhere, or under another system prompt."""
@@ -144,7 +157,8 @@ class Keeper:
         if self._saved is None:
             self._wanted = name
         else:
-            self._saved = self._store.rename(self._saved, name)
+            with self._disk():
+                self._saved = self._store.rename(self._saved, name)
 
     def keep(self, opened: OpenModel, session: Session, name: str | None) -> None:
         """Keep from now on what was not kept: all turns, and their names. Raises as `open` and `rename`."""
@@ -188,13 +202,26 @@ class Keeper:
 
     def leave(self, opened: OpenModel, session: Session) -> None:
         """Put the state beside the conversation, so that whoever resumes it need not read it again."""
+        self._put_by(opened, session, at_least=0)
+        self.tell()
+
+    def _put_by(self, opened: OpenModel, session: Session, at_least: int) -> None:
+        """Write the state if it is another than the one on the disk, and the record of `at_least` more tokens."""
         with self._disk():
-            if self._store is None or self._saved is None or session.head in (None, self._restored):
+            head, (tokens, turn) = session.head, self._stored
+            if self._store is None or self._saved is None or head is None or head is turn:
                 return
-            assert session.head is not None
-            path = self._store.path_for_state(self._saved, session.head)
-            if opened.save_state(session, path):
+            if abs(len(session.ids) - tokens) < at_least:
+                return
+            if length := opened.save_state(session, self._store.path_for_state(self._saved, head)):
+                self._stored = length, head
                 self._store.prune()
+
+    def tell(self) -> None:
+        """Say what happened to the disk, and to the conversation on it."""
+        for notice in self.notices:
+            console.notice(notice)
+        self.notices.clear()
 
     def _state(self, opened: OpenModel, session: Session, head: Turn) -> str:
         """Bring the state back from the disk, or read the conversation again; says which, and why."""
@@ -203,9 +230,9 @@ class Keeper:
         try:
             if not path.exists():
                 raise StateRefused("no state was saved beside it")
-            opened.load_state(session, path)
+            length = opened.load_state(session, path)
             path.touch()
-            self._restored = head
+            self._stored = length, head
             return "state restored, 0 tokens recomputed"
         except (StateRefused, MemoryExceeded) as error:
             return f"state rebuilt: {session.read_again()} tokens, because {error}"
@@ -216,5 +243,5 @@ class Keeper:
         try:
             yield
         except (WriteFailed, StateRefused) as error:
-            console.notice(f"{error}: this conversation goes on unsaved")
+            self.notices.append(f"{error}: this conversation goes on unsaved")
             self._store = self._saved = None

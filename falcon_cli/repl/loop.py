@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from falcon_cli import console, signals
 from falcon_cli.exit import ExitCode
-from falcon_cli.repl import slash
+from falcon_cli.repl import keyboard, slash
 from falcon_cli.repl.chat import Chat
 from modeling.errors import FalconError, WriteFailed
 
@@ -18,7 +18,8 @@ def converse(chat: Chat, read: Callable[[], str]) -> ExitCode:
         try:
             line = read()
             warned = False
-            say(chat, line)
+            with keyboard.held_back():
+                say(chat, line)
         except EOFError:
             return ExitCode.OK
         except KeyboardInterrupt:
@@ -31,6 +32,8 @@ def converse(chat: Chat, read: Callable[[], str]) -> ExitCode:
             if isinstance(error, WriteFailed) and not console.writable():
                 raise
             console.error(str(error), error.hint)
+        finally:
+            chat.keeper.tell()
     return ExitCode.OK
 
 

@@ -32,15 +32,16 @@ class Slash:
 
 def dispatch(chat: Chat, line: str) -> None:
     """Run a line that begins with a slash. Raises `InvalidRequest` for an unknown command or arguments that make no sense."""
-    name, _, rest = line.strip().partition(" ")
+    name, *after = line.split(maxsplit=1)
+    rest = "".join(after).rstrip()
     command = COMMANDS.get(name)
     if command is None:
         raise InvalidRequest(
             f"there is no command {name!r}{nearest(name, COMMANDS)}", "/help lists them; a space before the slash says it"
         )
-    if rest.strip() and not command.arguments:
+    if rest and not command.arguments:
         raise InvalidRequest(f"{name} takes no argument", "/help lists the commands")
-    command.action(chat, rest.strip())
+    command.action(chat, rest)
 
 
 def _help(chat: Chat, name: str) -> None:

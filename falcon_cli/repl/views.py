@@ -56,8 +56,12 @@ def state(chat: Chat) -> str:
     growing = "" if not model.token_bytes else f" and {tokens * model.token_bytes / 2**20:.1f} MiB of keys and values"
     return (
         f"{tokens} tokens in a state of {model.state_bytes / 2**20:.1f} MiB{growing}, in {model.layers} layers; {limit}\n"
-        f"{len(shelf)} snapshots for going back, {shelf.nbytes / 2**20:.1f} of at most {shelf.budget / 2**20:.0f} MiB"
+        f"{_count(len(shelf))} for going back, {shelf.nbytes / 2**20:.1f} of at most {shelf.budget / 2**20:.0f} MiB"
     )
+
+
+def _count(snapshots: int) -> str:
+    return f"{snapshots} snapshot{'s' if snapshots != 1 else ''}"
 
 
 def _shown(value: object) -> str:

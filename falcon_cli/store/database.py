@@ -116,8 +116,12 @@ class Database:
     def changing(self) -> Iterator[sqlite3.Connection]:
         """What the block does is done as a whole and is on the disk when it ends; nothing is if it ends with an exception.
 
-        A file that was moved or removed meanwhile is an error, too: what is written there will not be found again.
+        A file that was moved or removed meanwhile is an error, too: what is written there will not be found again. A block
+        within a block is a part of it.
         """
+        if self.connection.in_transaction:
+            yield self.connection
+            return
         with told(self.file):
             try:
                 self.connection.execute("BEGIN IMMEDIATE")

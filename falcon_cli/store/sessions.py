@@ -63,6 +63,13 @@ class Store:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is changed within the block is changed as a whole. If it fails, a `Saved` that took part in it is to be
+        forgotten."""
+        with self._database.changing():
+            yield
+
     # ---- which sessions there are ----
 
     def create(

@@ -28,8 +28,6 @@ from modeling.text.renderer import Renderer
 from modeling.text.tokenizer import Tokenizer
 from modeling.turns import Segment
 
-_PROBE = "falcon"  # a reply that no template has a reason to change
-
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -103,39 +101,6 @@ class ChatFormat:
         encode = self._tokenizer.encode_literal if piece.kind == "template" else self._tokenizer.encode_content
         return Segment(piece.kind, piece.text, encode(piece.text))
 
-    def generation_prompt(self, messages: Sequence[Message] = (), *, tools: Sequence[Mapping[str, Any]] | None = None) -> str:
-        """What the template writes to make the model answer `messages`: `<|im_start|>assistant` and a line break, for example.
-
-        That is the end of the conversation with a generation prompt, beyond what it shares with the one without. Raises as
-        `render`.
-        """
-        asked = messages or (Message("user", _PROBE),)
-        without = _text(self.render(asked, tools=tools, add_generation_prompt=False))
-        prompted = _text(self.render(asked, tools=tools, add_generation_prompt=True))
-        return prompted[_shared(without, prompted) :]
-
-    def turn_suffix(self, messages: Sequence[Message] = (), *, tools: Sequence[Mapping[str, Any]] | None = None) -> str:
-        """What the template writes after a reply to `messages` whatever comes next: `<|im_end|>` and a line break, for example.
-
-        Found by letting the template write a reply, once as the last message and once with another question behind it: the
-        suffix is what both have in common, ending where a token ends, so that the ids of suffix and continuation are those of
-        the whole. "" if the template drops replies. Raises as `render`, except that a refusal of the further question means
-        that the conversation ends there.
-        """
-        asked = (*messages, Message("assistant", _PROBE)) if messages else (Message("user", "?"), Message("assistant", _PROBE))
-        ended = _after(self.render(asked, tools=tools, add_generation_prompt=False), len(asked) - 1)
-        try:
-            more = self.render((*asked, Message("user", "?")), tools=tools, add_generation_prompt=False)
-        except InvalidRequest:
-            return ended
-        continued = _after(more, len(asked) - 1)
-        length = _shared(ended, continued)
-        encode = self._tokenizer.encode_literal
-        whole = encode(continued)
-        while length and encode(continued[:length]) + encode(continued[length:]) != whole:
-            length -= 1
-        return continued[:length]
-
     def close(self) -> None:
         """End the template's process. A later render starts another."""
         self._renderer.close()
@@ -154,21 +119,6 @@ def read_template(argument: str) -> str:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         hint = "name a file, or write the template itself: it holds {{ … }} or {% … %}"
         raise InvalidRequest(f"the chat template {argument[:200]!r} cannot be read: {reason}", hint) from None
-
-
-def split_thinking(text: str, *, opened: bool = False) -> tuple[str, str]:
-    """A reply as (thinking, answer): `<think>` … `</think>` at its beginning, and the rest, both without white space between.
-
-    `opened` says that the template's generation prompt ends with `<think>`, so that the reply begins inside. A closing tag
-    without an opening one means the same; a thought that is not closed has no answer yet.
-    """
-    inside = text.lstrip()
-    if inside.startswith("<think>"):
-        inside, opened = inside.removeprefix("<think>"), True
-    thinking, closed, answer = inside.partition("</think>")
-    if closed:
-        return thinking.strip(), answer.lstrip()
-    return (thinking.strip(), "") if opened else ("", text)
 
 
 _THINK_AT_END = re.compile(r"<think>\s*\Z")
@@ -195,20 +145,3 @@ def _piece(text: str, source: int) -> Piece:
     if source == TEMPLATE:
         return Piece("template", text)
     return Piece("content", text, source if source >= 0 else None)
-
-
-def _text(pieces: Sequence[Piece]) -> str:
-    return "".join(piece.text for piece in pieces)
-
-
-def _shared(one: str, other: str) -> int:
-    """How many characters two texts have in common from the left."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def _after(pieces: Sequence[Piece], index: int) -> str:
-    """The template's text from the last piece of message `index` to the next content, or to the end."""
-    last = max((i for i, piece in enumerate(pieces) if piece.message_index == index), default=len(pieces))
-    following = pieces[last + 1 : last + 2]
-    return following[0].text if following and following[0].kind == "template" else ""

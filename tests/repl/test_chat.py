@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from falcon_cli import places
 from falcon_cli.demo import resolve
 from falcon_cli.exit import ExitCode
 from falcon_cli.render import PlainReply
-from falcon_cli.repl import slash
+from falcon_cli.repl import keeper, slash
 from falcon_cli.repl.chat import Chat
 from falcon_cli.repl.keeper import Keeper
 from falcon_cli.repl.loop import converse
@@ -23,6 +24,7 @@ from falcon_cli.store import Store
 from modeling.api import OpenModel, open_model
 from modeling.errors import FalconError, InvalidRequest, ModelUnavailable, StateRefused, WriteFailed
 from modeling.messages import Finished, ModelSpec, SamplingParams
+from modeling.text.tokenizer import Tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -367,8 +369,7 @@ def test_a_conversation_that_was_not_kept_can_be_saved(chat: Chat, capsys: pytes
     assert chat.keeper.name == "late"
     chat.ask("zwei")
     other = chat.opened.converse()
-    keeper = Keeper.open("late")
-    keeper.resume(chat.opened, other)
+    Keeper.open("late").resume(chat.opened, other)
     assert [turn.user for turn in other.turns] == ["one", "two", "zwei"] and other.messages == chat.session.messages
     other.close()
 
@@ -387,3 +388,70 @@ def test_a_disk_that_fails_costs_a_warning_and_not_the_talk(
     chat.ask("three")
     assert said(capsys)[1].count("goes on unsaved") == 1 and len(chat.session.messages) == 6
     assert chat.keeper.name is None
+
+
+def test_a_disk_that_fails_at_the_first_turn_leaves_no_empty_conversation(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise WriteFailed("the disk is full", "make room")
+
+    chat.keeper = Keeper.open("talk")
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "add", full)
+        chat.ask("one")
+    out, err = said(capsys)
+    assert out.endswith("\n") and "goes on unsaved" in err  # behind the answer's line, not in it
+    with Store.open(places.data_folder()) as store:
+        assert store.names() == []
+
+
+def test_whoever_is_killed_need_not_read_everything_again(
+    opened: OpenModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A state is on the disk while the chat still runs, once enough is new since the last one."""
+    monkeypatch.setattr(keeper, "FRESH", 40)
+    sampling = SamplingParams(temperature=8.0, seed=3, max_tokens=10, ignore_eos=True)
+    talk = Chat(opened, opened.converse(), sampling, Keeper.open("talk"), reply=PlainReply)
+    written: list[int] = []
+    while len(written) < 3:
+        talk.ask("and then?")
+        states = {path.name for path in places.data_folder().rglob("*.safetensors")}
+        if len(states) > len(written):
+            written.append(len(talk.session.ids))
+    assert all(40 <= later - earlier < 120 for earlier, later in pairwise([0, *written]))
+    killed = Chat(opened, opened.converse(), sampling, Keeper.open("talk"), reply=PlainReply)
+    killed.resume()
+    assert "state restored, 0 tokens recomputed" in said(capsys)[1]
+
+
+def test_ctrl_c_while_a_text_becomes_tokens_says_nothing(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat.ask("one")
+    before = chat.session.ids
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tokenizer, "encode_content", interrupted)
+        chat.ask("two")
+    assert "[cancelled: nothing was said]" in said(capsys)[1] and chat.session.ids == before
+    assert ask(chat, "two").stats.reused_tokens > 0
+
+
+def test_an_answer_of_no_tokens_cannot_go_on(chat: Chat, capsys: pytest.CaptureFixture[str]) -> None:
+    slash.dispatch(chat, "/set\tmax_tokens  0")  # any white space ends a word
+    chat.ask("one")
+    err = said(capsys)[1]
+    assert "[max_tokens is 0: nothing was said]" in err and "/continue" not in err
+
+
+def test_an_unsaved_conversation_is_not_left_without_a_word(chat: Chat, capsys: pytest.CaptureFixture[str]) -> None:
+    chat.ask("one")
+    said(capsys)
+    slash.dispatch(chat, "/new")
+    assert "[the conversation before was not kept]" in said(capsys)[1]
+    slash.dispatch(chat, "/new")
+    assert "not kept" not in said(capsys)[1]  # nothing was said in it

@@ -209,3 +209,15 @@ def test_an_error_in_the_middle_leaves_the_chat_as_it_was(start: Start) -> None:
     chat.asks()
     chat.says("/tree")
     chat.shows("   1 hello →")
+
+
+def test_states_to_go_back_to_have_a_budget(start: Start) -> None:
+    chat = start("-n", "2", "--snapshot-memory", "0")
+    for text in ("one", "two", "three"):
+        chat.says(text)
+        chat.asks()
+    chat.says("/show state")
+    chat.shows(r"1 snapshot for going back, .* of at most 0 MiB")  # the newest is always kept
+    chat.asks()
+    chat.says("/undo")
+    chat.shows("1 turn taken back, 2 left")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from falcon_cli.app import run
-from falcon_cli.commands.sessions import parse_size, shown_size
+from falcon_cli.sizes import parse_size, shown_size
 from falcon_cli.store import Saved, Store
 from modeling.errors import InvalidRequest
 from modeling.turns import Turn

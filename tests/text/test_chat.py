@@ -15,7 +15,7 @@ from tokenizers import Tokenizer as Backend
 
 from modeling.errors import BadModelFile, InvalidRequest
 from modeling.messages import Message
-from modeling.text.chat import ChatFormat, Piece, opens_thinking, read_template, split_thinking
+from modeling.text.chat import ChatFormat, Piece, opens_thinking, read_template
 from modeling.text.tokenizer import Tokenizer
 
 NOW = datetime(2026, 3, 1, 12, 30)
@@ -361,70 +361,7 @@ def test_where_ids_differ_from_transformers_the_text_is_the_same(formats: dict[s
     assert reference.decode(ours) == reference.decode(theirs)
 
 
-# ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("name", "suffix", "prompt"),
-    [
-        ("chatml", "<|im_end|>\n", "<|im_start|>assistant\n"),
-        ("falcon_h1", "<|im_end|>\n", "<|im_start|>assistant"),
-        ("trimming", "<|im_end|>\n", "<|im_start|>assistant\n"),
-        ("drops_thinking", "<|im_end|>\n", "<|im_start|>assistant\n"),
-        ("dated", "<|im_end|>\n", "<|im_start|>assistant\n"),
-        ("default_system", "<|im_end|>\n\n", "<|im_start|>assistant\n"),
-        ("multilingual", "<|im_end|>\n  ", "<|im_start|>assistant\n"),
-        ("inst", " <|end_of_text|>", ""),
-        ("calling", "<|im_end|>\n", "<|im_start|>assistant\n"),
-    ],
-)
-def test_the_end_of_a_turn_and_the_beginning_of_an_answer(
-    name: str, suffix: str, prompt: str, formats: dict[str, ChatFormat], tokenizer: Tokenizer
-) -> None:
-    chat = formats[name]
-    assert (chat.turn_suffix(), chat.generation_prompt()) == (suffix, prompt)
-    asked = [SYSTEM, Message("user", "a")]
-    assert (chat.turn_suffix(asked), chat.generation_prompt(asked)) == (suffix, prompt)
-    whole = text(chat.render([*asked, Message("assistant", "ŝ"), Message("user", "c")], add_generation_prompt=False))
-    after = whole.split("ŝ")[1]
-    assert after.startswith(suffix)
-    rest = after[len(suffix) :]
-    assert tokenizer.encode_literal(suffix) + tokenizer.encode_literal(rest) == tokenizer.encode_literal(after)
-
-
-def test_a_suffix_ends_where_a_token_ends(tokenizer: Tokenizer) -> None:
-    """Between two messages this template writes more of a word than at the end."""
-    after_reply = "{% if m.role == 'assistant' %}|{{ 'the' if loop.last else 'then' }}{% endif %}"
-    chat = ChatFormat(tokenizer, "{% for m in messages %}{{ m.content }}" + after_reply + "{% endfor %}")
-    suffix = chat.turn_suffix()
-    assert "|the".startswith(suffix)
-    rest = "|then"[len(suffix) :]
-    assert tokenizer.encode_literal(suffix) + tokenizer.encode_literal(rest) == tokenizer.encode_literal("|then")
-
-
-def test_a_template_that_allows_one_question_only_has_a_suffix(tokenizer: Tokenizer) -> None:
-    refuse = "{% if messages|length > 2 %}{{ raise_exception('one question') }}{% endif %}"
-    chat = ChatFormat(tokenizer, refuse + CHATML)
-    assert chat.turn_suffix() == "<|im_end|>\n"
-
-
-@pytest.mark.parametrize(
-    ("reply", "opened", "expected"),
-    [
-        ("<think>\na\n</think>\n\nb\n", False, ("a", "b\n")),
-        ("\n<think>a</think>b", False, ("a", "b")),
-        ("a\n</think>\nb", False, ("a", "b")),
-        ("a\n</think>\nb", True, ("a", "b")),
-        ("<think>a", False, ("a", "")),
-        ("a", True, ("a", "")),
-        ("a <think> b", False, ("", "a <think> b")),
-        (" a", False, ("", " a")),
-        ("<think></think>b</think>c", False, ("", "b</think>c")),
-        ("", False, ("", "")),
-    ],
-)
-def test_thinking_and_answer(reply: str, opened: bool, expected: tuple[str, str]) -> None:
-    assert split_thinking(reply, opened=opened) == expected
+# ── thoughts ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_generation_prompt_may_open_a_thought() -> None:
