@@ -214,21 +214,21 @@ class ModelState:
         """Let `target` continue the sequence of `source`, and empty `source`. Its own sequence is forgotten."""
         if source == target:
             return
-        self.fork(source, target)
+        self._copy(source, target)
+        self._set(target, self.lengths[source], self.pages[source], share=True)  # what is reserved goes along
         self.reset(source)
 
     def fork(self, source: int, target: int) -> None:
         """Make `target` a second record of the sequence in `source`; the two go on independently."""
         if source == target:
             return
-        for layer, other in zip(self._rows(target, target + 1), self._rows(source, source + 1), strict=True):
-            layer.copy_(other)
-        self._set(target, self.lengths[source], self.pages[source], share=True)
+        self._copy(source, target)
+        self._set(target, self.lengths[source], self._used(source), share=True)
 
     def snapshot(self, slot: int) -> Snapshot:
         """A copy of a slot that `restore` can bring back, into any slot and any number of times. It lies in host memory."""
         mamba = [layer.to_host() for layer in self._rows(slot, slot + 1)]
-        return Snapshot(self.lengths[slot], mamba, list(self.pages[slot]), self.pool)
+        return Snapshot(self.lengths[slot], mamba, self._used(slot), self.pool)
 
     def restore(self, slot: int, snapshot: Snapshot) -> None:
         """Make a slot the record of the sequence that the snapshot was taken of.
@@ -283,6 +283,15 @@ class ModelState:
             raise IndexError(f"there are no slots {start} … {stop - 1}: this memory has {self.slots}")
         return [layer.rows(start, stop) for layer in self.mamba]
 
+    def _copy(self, source: int, target: int) -> None:
+        """The recurrent memory of one slot into another."""
+        for layer, other in zip(self._rows(target, target + 1), self._rows(source, source + 1), strict=True):
+            layer.copy_(other)
+
+    def _used(self, slot: int) -> list[int]:
+        """The pages that hold a slot's tokens. One that is only reserved must not be shared: both would write there."""
+        return self.pages[slot][: -(-self.lengths[slot] // PAGE)]
+
     def _set(self, slot: int, length: int, pages: list[int], share: bool = False) -> None:
         """Point a slot at other pages; the new ones are taken before the old ones are given back, as they may be the same."""
         if self.pool is not None:
@@ -305,13 +314,7 @@ class ModelState:
         if length < 1:
             raise InvalidRequest("there are no tokens to feed")
         slots, mamba = range(start, stop), self._rows(start, stop)
-        try:
-            for slot in slots:
-                self._reserve(slot, length)
-        except BaseException:
-            for slot in slots:
-                self._return_spare(slot)
-            raise
+        self.reserve(start, stop, length)
         try:
             extension = self._extension(slots, mamba, length)
             if cancelled is not None:
@@ -324,6 +327,20 @@ class ModelState:
                 self.reset(slot)
             raise
 
+    def reserve(self, start: int, stop: int, length: int) -> None:
+        """Give slots start … stop−1 room for `length` more tokens each than they have.
+
+        Raises `MemoryExceeded`, with nothing changed, if the pages run out.
+        """
+        before = [len(pages) for pages in self.pages[start:stop]]
+        try:
+            for slot in range(start, stop):
+                self._reserve(slot, length)
+        except BaseException:
+            for slot, had in zip(range(start, stop), before, strict=True):
+                self._return_beyond(slot, had)
+            raise
+
     def _reserve(self, slot: int, length: int) -> None:
         """Give a slot pages for `length` more tokens, none of which anybody else can see."""
         if self.pool is None:
@@ -334,13 +351,11 @@ class ModelState:
         while len(pages) * PAGE < used + length:
             pages.append(self.pool.take())
 
-    def _return_spare(self, slot: int) -> None:
-        """Give back the pages beyond a slot's tokens: a fork would share them, and then both would write there."""
-        if self.pool is None:
-            return
-        kept = -(-self.lengths[slot] // PAGE)
-        self.pool.release(self.pages[slot][kept:])
-        del self.pages[slot][kept:]
+    def _return_beyond(self, slot: int, kept: int) -> None:
+        """Give back all but the first `kept` pages of a slot."""
+        if self.pool is not None:
+            self.pool.release(self.pages[slot][kept:])
+            del self.pages[slot][kept:]
 
     def _extension(self, slots: range, mamba: list[MambaState], length: int) -> Extension:
         device = self.mamba[0].conv.device

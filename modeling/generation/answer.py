@@ -101,6 +101,11 @@ class Answer:
         return Finished("stop" if self._cut else reason, self._stats(), text, self._stop, tuple(self.token_ids))
 
     @property
+    def frozen(self) -> bool:
+        """Whether a stop id ended it: the device has seen that, too, and not fed it."""
+        return isinstance(self._stop, int)
+
+    @property
     def _cut(self) -> bool:
         """Whether a stop string was completed: nothing that follows is shown."""
         return isinstance(self._stop, str)

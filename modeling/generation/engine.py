@@ -20,8 +20,9 @@ from torch import Tensor
 
 from modeling.errors import ContextExceeded, FalconError, InvalidRequest, NumericalFailure
 from modeling.generation.answer import Answer, Decoder, Saved
-from modeling.generation.runner import Runner
+from modeling.generation.runner import Programs, Runner
 from modeling.generation.sampling import Draw, Sampler
+from modeling.generation.steps import Ahead, Lockstep, Steps
 from modeling.messages import Failed, Finished, Progress, ProgressSink, Request, Token
 from modeling.state import Cancelled
 
@@ -42,11 +43,16 @@ class Engine:
         decoder: Callable[[], Decoder],
         stop_ids: Collection[int],
         progress: ProgressSink | None = None,
+        programs: Programs | None = None,
     ) -> None:
+        """`programs` let the device run ahead of the host; without them they go in lockstep."""
         self.runner = runner
         self._new_decoder = decoder
         self._stop_ids = frozenset(stop_ids)
         self._sampler = Sampler(runner.slots, runner.vocab_size, runner.device)
+        self._steps: Steps = Lockstep(runner, self._sampler)
+        if programs is not None:
+            self._steps = Ahead(runner, self._sampler, programs, self._stop_ids)
         self._live: dict[int, Answer] = {}
         self._waiting: deque[Answer] = deque()
         self._joining: Answer | None = None
@@ -239,19 +245,22 @@ class Engine:
         self._joining = None
         self._decoding.append(answer)
         self._sampler.join(slot, answer.request.sampling, answer.request.prompt_ids)
-        return self._sampler.sample(logits[None], slot).fetch()[0]
+        draw = self._sampler.sample(logits[None], slot).fetch()[0]
+        self._steps.join(answer, draw.id)
+        return draw
 
     def _decode(self) -> None:
         """One token for each decoding request: its last token goes in, the next one comes out."""
-        answers = list(self._decoding)
+        decoding = list(self._decoding)
         try:
-            draws = self._sampler.sample(self.runner.decode([answer.token_ids[-1] for answer in answers])).fetch()
+            answers, draws = self._steps.next(decoding)
         except BaseException as error:
-            self._break(answers, error)
+            self._break(decoding, error)
             return
         # Backwards: when many end at once, none is moved into a hole that it would leave in the next moment.
         for answer, draw in zip(reversed(answers), reversed(draws), strict=True):
-            self._deliver(answer, draw)
+            if answer.id in self._live:
+                self._deliver(answer, draw)
 
     def _deliver(self, answer: Answer, draw: Draw) -> None:
         """Tell what was drawn, and what follows from it."""
@@ -290,6 +299,8 @@ class Engine:
 
     def _leave(self, answer: Answer) -> None:
         """Forget a request and free its slot; the last decoding one moves into the hole."""
+        if answer in self._decoding:
+            self._steps.leave(answer)
         if answer.keep is not None and answer.slot >= 0:
             answer.keep(self.runner.state.snapshot(answer.slot))
         del self._live[answer.id]
@@ -304,6 +315,7 @@ class Engine:
                 return
             self.runner.state.move(last.slot, answer.slot)
             self._sampler.move(last.slot, answer.slot)
+            self._steps.move(last.slot, answer.slot)
             self._decoding[answer.slot] = last
             last.slot = answer.slot
 

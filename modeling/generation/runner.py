@@ -17,9 +17,15 @@ from modeling.errors import MemoryExceeded
 
 
 class SlotState(Protocol):
-    """What the engine asks of a model's memory; `modeling.state.ModelState` has more."""
+    """What the engine asks of a model's memory; `modeling.state.ModelState` has more.
+
+    `pages` and `reserve` are only asked for where there are `Programs`.
+    """
 
     lengths: list[int]
+    pages: list[list[int]]
+
+    def reserve(self, start: int, stop: int, length: int) -> None: ...
 
     def reset(self, slot: int) -> None: ...
 
@@ -51,6 +57,32 @@ class Model(Protocol):
     def prefill(self, ids: Tensor, state: Any, slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor: ...
 
     def step(self, ids: Tensor, state: Any) -> Tensor: ...
+
+
+class StepInputs(Protocol):
+    """What a program reads of the slots; `modeling.decode.inputs.StepInputs` says more."""
+
+    @property
+    def ids(self) -> Tensor: ...
+
+    @property
+    def active(self) -> Tensor: ...
+
+    @property
+    def lengths(self) -> Tensor: ...
+
+    @property
+    def pages(self) -> Tensor: ...
+
+
+class Programs(Protocol):
+    """Decode steps that need nothing of the host: `run` extends the active ones of slots 0 … rows−1 by the tokens in `inputs`
+    and returns logits (≥ rows, v) fp32, valid until the next run. It changes nothing in `inputs`."""
+
+    @property
+    def inputs(self) -> StepInputs: ...
+
+    def run(self, rows: int) -> Tensor: ...
 
 
 class Runner:

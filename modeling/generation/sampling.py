@@ -58,6 +58,13 @@ class Draws:
     finite: Tensor
     logprobs: Logprobs | None = None
 
+    def to_host(self) -> Draws:
+        """The same in host memory, as soon as the device has got there; nobody waits."""
+        asked = self.logprobs
+        if asked is not None:
+            asked = Logprobs(asked.wanted, *(_to_host(t) for t in (asked.chosen, asked.best, asked.best_ids)))
+        return Draws(_to_host(self.ids), _to_host(self.finite), asked)
+
     def fetch(self) -> list[Draw]:
         """Bring the outcome to the host: the one moment at which it waits for the device."""
         draws = [Draw(id, finite) for id, finite in zip(self.ids.tolist(), self.finite.tolist(), strict=True)]
@@ -253,6 +260,10 @@ class Sampler:
         if group.route == "whole" or not self._looks:
             return filters.choose_among_all(scores, group.settings, u)
         return filters.choose(scores, group.settings, u, _WIDTH)
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    return tensor.to("cpu", non_blocking=True)  # into pinned memory
 
 
 def _counts(params: SamplingParams) -> bool:

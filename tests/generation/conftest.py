@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from modeling.decode.inputs import StepInputs
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 
@@ -35,26 +36,36 @@ class ToySnapshot:
 
 
 class ToyState:
+    """`tokens` are what the device has read, `lengths` what the host has counted: the same wherever a state is kept."""
+
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self.tokens: list[list[int]] = [[] for _ in range(slots)]
-
-    @property
-    def lengths(self) -> list[int]:
-        return [len(tokens) for tokens in self.tokens]
+        self.lengths = [0] * slots
+        self.pages: list[list[int]] = [[slot + 1] for slot in range(slots)]
+        self.reserved = [0] * slots
 
     def reset(self, slot: int) -> None:
-        self.tokens[slot] = []
+        self.tokens[slot], self.lengths[slot], self.reserved[slot] = [], 0, 0
 
     def move(self, source: int, target: int) -> None:
-        assert not (source != target and self.tokens[source] == []), "an empty slot has nothing to move"
-        self.tokens[target], self.tokens[source] = self.tokens[source], []
+        if source != target:
+            assert self.tokens[source], "an empty slot has nothing to move"
+            for column in (self.tokens, self.lengths, self.pages, self.reserved):
+                column[target] = column[source]
+            self.pages[source] = [self.pages[source][0] + 100]
+            self.reset(source)
+
+    def reserve(self, start: int, stop: int, length: int) -> None:
+        for slot in range(start, stop):
+            self.reserved[slot] = self.lengths[slot] + length
 
     def snapshot(self, slot: int) -> ToySnapshot:
+        assert self.lengths[slot] == len(self.tokens[slot]), "a state that is kept is the record of what was counted"
         return ToySnapshot(tuple(self.tokens[slot]))
 
     def restore(self, slot: int, snapshot: ToySnapshot) -> None:
-        self.tokens[slot] = list(snapshot.tokens)
+        self.tokens[slot], self.lengths[slot] = list(snapshot.tokens), snapshot.length
 
 
 class ToyModel:
@@ -78,15 +89,38 @@ class ToyModel:
         assert ids.ndim == 1 and len(ids) > 0 and ids.dtype == torch.int64
         self.calls.append(("prefill", len(ids)))
         state.tokens[slot] += ids.tolist()
+        state.lengths[slot] += len(ids)
         return self.voice(state.tokens[slot])
 
     def step(self, ids: Tensor, state: ToyState) -> Tensor:
         self.before_call()
         self.calls.append(("step", len(ids)))
-        for tokens, id in zip(state.tokens, ids.tolist(), strict=False):
-            assert tokens, "a decoding slot has a prompt behind it"
-            tokens.append(id)
+        for slot, id in enumerate(ids.tolist()):
+            assert state.tokens[slot], "a decoding slot has a prompt behind it"
+            state.tokens[slot].append(id)
+            state.lengths[slot] += 1
         return torch.stack([self.voice(tokens) for tokens in state.tokens[: len(ids)]])
+
+
+class ToyPrograms:
+    """Steps that find their tokens where the step before has left them. Rows that take no part give NaN."""
+
+    def __init__(self, model: ToyModel, slots: int) -> None:
+        self.model = model
+        self.inputs = StepInputs.zeros(slots, 3, model.device)
+
+    def run(self, rows: int) -> Tensor:
+        model, inputs, state = self.model, self.inputs, self.model.state
+        model.before_call()
+        model.calls.append(("step", rows))
+        logits = torch.full((state.slots, model.config.vocab_size), torch.nan)
+        for slot in inputs.active[:rows].nonzero().flatten().tolist():
+            tokens = state.tokens[slot]
+            assert tokens and inputs.lengths[slot] == len(tokens) < state.reserved[slot]
+            assert inputs.pages[slot, 0] == state.pages[slot][0]
+            tokens.append(int(inputs.ids[slot]))
+            logits[slot] = model.voice(tokens)
+        return logits
 
 
 class ByteDecoder:
@@ -122,10 +156,10 @@ def says(text: str | bytes) -> Voice:
     return voice
 
 
-@pytest.fixture
-def make_engine() -> Callable[..., tuple[Engine, ToyModel]]:
-    """An engine over a toy model: by its `voice`, or by the text that it says after a prompt of one token."""
+Make = Callable[..., tuple[Engine, ToyModel]]
 
+
+def _maker(*, ahead: bool) -> Make:
     def make(
         voice: Voice | str | bytes = hashed,
         slots: int = 1,
@@ -134,16 +168,32 @@ def make_engine() -> Callable[..., tuple[Engine, ToyModel]]:
         context: int | None = None,
     ) -> tuple[Engine, ToyModel]:
         model = ToyModel(says(voice) if isinstance(voice, str | bytes) else voice, max_positions)
-        return Engine(Runner(model, slots, prefill_chunk, context), ByteDecoder, [EOS]), model
+        runner = Runner(model, slots, prefill_chunk, context)
+        return Engine(runner, ByteDecoder, [EOS], programs=ToyPrograms(model, slots) if ahead else None), model
 
     return make
 
 
+@pytest.fixture(params=[False, True], ids=["lockstep", "ahead"])
+def make_engine(request: pytest.FixtureRequest) -> Make:
+    """An engine over a toy model: by its `voice`, or by the text that it says after a prompt of one token.
+
+    The host and the device go in lockstep, or the device is ahead by a step.
+    """
+    return _maker(ahead=request.param)
+
+
 @pytest.fixture
-def solo(make_engine: Callable[..., tuple[Engine, ToyModel]]) -> Callable[..., list[object]]:
+def make_ahead() -> Make:
+    """The same with the device ahead."""
+    return _maker(ahead=True)
+
+
+@pytest.fixture
+def solo() -> Callable[..., list[object]]:
     """Events of a request that has an engine to itself, without times."""
 
     def run(request: object) -> list[object]:
-        return list(make_engine(slots=1, prefill_chunk=1000)[0].generate(request))  # type: ignore[arg-type]
+        return list(_maker(ahead=False)(slots=1, prefill_chunk=1000)[0].generate(request))  # type: ignore[arg-type]
 
     return run

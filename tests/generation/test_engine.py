@@ -260,7 +260,7 @@ def test_short_prompts_share_a_chunk(make_engine: MakeEngine) -> None:
         engine.submit(ask(1 + n, max_tokens=30, ignore_eos=True))
     collect(run)
     steps = [size for call, size in model.calls if call == "step"]
-    assert steps[:3] == [1, 5, 9]
+    assert [size for size in steps if size > 1][:2] == [5, 9]
 
 
 def test_the_first_token_does_not_wait_for_the_others_step(make_engine: MakeEngine) -> None:
@@ -337,7 +337,7 @@ def test_cancelled_from_within_a_step_as_a_signal_would(make_engine: MakeEngine,
     for _, event in engine.run():
         got.append(event)
     assert len(got) == noted[0] + 1 and got[-1].reason == "interrupt"
-    assert len(model.calls) == call
+    assert len(model.calls) in (call, call + 1)  # the device may be a step ahead
     engine.cancel(request_id)  # it has ended: ignored
     assert list(engine.run()) == []
 
@@ -405,15 +405,14 @@ def test_memory_that_runs_out_ends_only_the_requests_at_work(make_engine: MakeEn
     last = engine.submit(last_request)
 
     def fail() -> None:
-        if model.calls and model.calls[-1][0] != work and len(model.calls) > 3 and second not in failed:
-            failed.append(second)
+        if model.calls and model.calls[-1][0] != work and len(model.calls) > 3 and doomed in engine._live:
             raise MemoryExceeded("no page left")
 
-    failed: list[int] = []
+    doomed = second if work == "prefill" else first
     model.before_call = fail
     got = collect(engine.run())
     ends = {request_id: events[-1] for request_id, events in got.items()}
-    assert isinstance(ends[second if work == "prefill" else first], Failed)
+    assert isinstance(ends[doomed], Failed)
     assert outcome(got[last]) == outcome(solo(last_request))
     if work == "prefill":
         assert outcome(got[first]) == outcome(solo(first_request))
@@ -452,3 +451,46 @@ def test_progress_is_told_of_long_prompts_only(make_engine: MakeEngine) -> None:
     assert told == []
     list(engine.generate(ask(*range(1, 11), max_tokens=2)))
     assert told == [(0, 10), (4, 10), (8, 10), (10, 10)]
+
+
+# ---- the device runs ahead ----
+
+
+def test_the_device_is_a_step_ahead_and_never_further(make_ahead: MakeEngine) -> None:
+    engine, model = make_ahead(slots=2)
+    seen: list[int] = []
+    for event in engine.generate(ask(1, 2, max_tokens=9, ignore_eos=True)):
+        if isinstance(event, Token):
+            seen.append(sum(call == "step" for call, _ in model.calls))
+    assert seen == [0, 2, 3, 4, 5, 6, 7, 8, 8]  # the budget ends with the eighth step: nothing is computed in vain
+
+
+def test_a_stop_string_is_waited_for_only_where_the_state_is_kept(make_ahead: MakeEngine) -> None:
+    for keep, steps in ((None, 4), ([].append, 3)):
+        engine, model = make_ahead("abcdefgh")
+        assert text_of(list(engine.generate(ask(stop=("d",)), keep=keep))) == "abc"
+        assert sum(call == "step" for call, _ in model.calls) == steps
+
+
+def test_a_page_that_only_running_ahead_needs_is_no_failure(make_ahead: MakeEngine, solo: Any) -> None:
+    engine, model = make_ahead(slots=2)
+    reserve = model.state.reserve
+
+    def scarce(start: int, stop: int, length: int) -> None:
+        if length > 1:
+            raise MemoryExceeded("no page left")
+        reserve(start, stop, length)
+
+    model.state.reserve = scarce
+    request = ask(1, 2, 3, max_tokens=9, ignore_eos=True)
+    assert outcome(list(engine.generate(request))) == outcome(solo(request))
+
+
+def test_a_cancelled_row_has_read_its_last_token(make_ahead: MakeEngine) -> None:
+    engine, _ = make_ahead(slots=2)
+    kept: list[Any] = []
+    stream = engine.generate(ask(1, 2, max_tokens=50, ignore_eos=True), keep=kept.append)
+    drawn = [next(stream).id for _ in range(5)]
+    engine.cancel()
+    *_, end = stream
+    assert end.token_ids == tuple(drawn) and kept[0].tokens == (1, 2, *drawn)
