@@ -91,7 +91,9 @@ class ModelOptions(Group):
         str | None, typer.Option(metavar="DEV=SIZE,…", help="Limits for --device-map, such as cpu=2GiB,0=10GiB.")
     ] = None
     kernels: Annotated[Kernels, typer.Option(help="Which implementation of the fast operations to use.")] = "auto"
-    prefill_chunk: Annotated[int, typer.Option(min=1, metavar="N", help="Prompt tokens read at once.")] = 512
+    prefill_chunk: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Prompt tokens read at once (default: 512, on a GPU 4096).")
+    ] = None
 
     @classmethod
     def check(cls, name: str, value: Any) -> None:

@@ -15,9 +15,10 @@ from modeling import kernels
 from modeling.checkpoint.files import Checkpoint, find
 from modeling.checkpoint.identity import identify, of_text
 from modeling.checkpoint.load import load
-from modeling.checkpoint.placement import Plan, free_memory
+from modeling.checkpoint.placement import Plan, free_memory, prefill_chunk
 from modeling.checkpoint.statefile import read_state, write_state
 from modeling.config import load_config
+from modeling.decode.programs import StepPrograms, programs_for
 from modeling.errors import StateRefused
 from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
@@ -112,15 +113,14 @@ def open_model(
 
     Raises `ModelUnavailable`, `BadModelFile`, `MemoryExceeded`, `DeviceUnavailable` and `InvalidRequest` as `checkpoint` does.
     """
-    backend = kernels.backend(spec.kernels)
     checkpoint = find(spec, progress)
     defaults = read_defaults(checkpoint.folder)
     tokenizer = Tokenizer.from_folder(checkpoint.folder)
     model = _load(checkpoint, spec, slots, progress)
-    room = context or affordable_context(model, slots)
-    runner = Runner(model, slots, spec.prefill_chunk, room)
-    engine = Engine(runner, lambda: StreamDecoder(tokenizer), defaults.stop_ids | tokenizer.end_of_turn_ids, progress)
-    info = _describe(checkpoint, model, runner, backend, _notices(model, runner, defaults))
+    runner = Runner(model, slots, prefill_chunk(spec), context or affordable_context(model, slots))
+    stop_ids = defaults.stop_ids | tokenizer.end_of_turn_ids
+    engine = Engine(runner, lambda: StreamDecoder(tokenizer), stop_ids, progress, _programs(model, runner))
+    info = _describe(checkpoint, model, runner, _notices(model, runner, defaults))
     return OpenModel(info, defaults.sampling, tokenizer, engine, checkpoint.folder)
 
 
@@ -131,7 +131,18 @@ def open_language_model(spec: ModelSpec, *, slots: int = 1, progress: ProgressSi
 
 def _load(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None) -> LanguageModel:
     use_physical_cores()
-    return load(checkpoint, load_config(checkpoint.folder), spec, progress, slots=slots)
+    model = load(checkpoint, load_config(checkpoint.folder), spec, progress, slots=slots)
+    kernels.choose(spec.kernels, model.device)
+    return model
+
+
+def _programs(model: LanguageModel, runner: Runner) -> StepPrograms | None:
+    """Decode steps for a model that is wholly on one device with fast kernels."""
+    resident = isinstance(model.placement, Plan) and model.placement.resident
+    if kernels.current().name != "triton" or not resident:
+        return None
+    assert isinstance(runner.state, ModelState)
+    return programs_for(model, runner.state, runner.max_positions)
 
 
 def use_physical_cores() -> None:
@@ -165,14 +176,13 @@ def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults)
         notices.append(f"generation_config.json asks for {', '.join(defaults.ignored)}, which falcon does not follow")
     if isinstance(model.placement, Plan) and not model.placement.resident:
         notices.append(f"weights are spread: {model.placement.summary()}; expect it to be slower")
+    notices += [f"the torch kernels run, not the fast ones: {why}" for why in kernels.current().reasons.values()]
     if model.max_positions is not None and runner.max_positions != model.max_positions:
         notices.append(f"memory holds {runner.max_positions} of the model's {model.max_positions} positions")
     return tuple(notices)
 
 
-def _describe(
-    checkpoint: Checkpoint, model: LanguageModel, runner: Runner, backend: str, notices: tuple[str, ...]
-) -> ModelInfo:
+def _describe(checkpoint: Checkpoint, model: LanguageModel, runner: Runner, notices: tuple[str, ...]) -> ModelInfo:
     parameters = list(model.parameters())
     return ModelInfo(
         name=checkpoint.name,
@@ -180,7 +190,7 @@ def _describe(
         revision=checkpoint.commit,
         dtype=str(parameters[0].dtype).removeprefix("torch."),
         device=str(model.device),
-        kernels=backend,
+        kernels=kernels.current().name,
         quantization=None,
         parameters=sum(parameter.numel() for parameter in parameters),
         weights_bytes=sum(parameter.nbytes for parameter in parameters),

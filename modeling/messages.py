@@ -27,7 +27,8 @@ class ModelSpec:
 
     `name` is a Hugging Face id or a local folder. `device` is "auto", "cpu", "mps", "cuda" or "cuda:N".
     `device_map` "auto" lets accelerate spread blocks over devices, host memory and disk within `max_memory`, a map from device
-    ("0", "cpu", …) to a size such as "10GiB". `prefill_chunk` is the number of prompt tokens fed at once.
+    ("0", "cpu", …) to a size such as "10GiB". `prefill_chunk` is the number of prompt tokens fed at once; None: what suits the
+    device.
     """
 
     name: str
@@ -38,7 +39,7 @@ class ModelSpec:
     device_map: Literal["auto"] | None = None
     max_memory: Mapping[str, str] | None = None
     kernels: Kernels = "auto"
-    prefill_chunk: int = 512
+    prefill_chunk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

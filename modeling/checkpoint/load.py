@@ -54,7 +54,7 @@ def load(
     account = names.settle(config.model_type, config.num_hidden_layers, shapes, tied, stored)
     reader = Reader()
     _check_twins(account.twins, reader)
-    need = estimate(model, config, spec.prefill_chunk, slots)
+    need = estimate(model, config, placement.prefill_chunk(spec), slots)
     plan = placement.plan(model, model.block_class, spec, need)
     with torch.inference_mode(False):  # whatever mode the caller is in, weights are tensors like any other
         _fill(model, sites, plan, account.filled, dtype, reader, progress)

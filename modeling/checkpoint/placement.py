@@ -104,6 +104,14 @@ def main_device(name: str) -> torch.device:
     raise DeviceUnavailable(f"there is no device {name!r} here", f"available: {', '.join(map(str, present))}")
 
 
+def prefill_chunk(spec: ModelSpec) -> int:
+    """How many prompt tokens are fed at once: as asked, or by default as many as make good use of the device.
+
+    More only cost memory and the patience of others: a CPU is busy with 512, a GPU's matrix units want thousands of rows.
+    """
+    return spec.prefill_chunk or (4096 if main_device(spec.device).type == "cuda" else 512)
+
+
 def available_devices() -> list[torch.device]:
     """What torch can compute on here, the preferred first."""
     with warnings.catch_warnings():  # an old driver is no warning but a missing device

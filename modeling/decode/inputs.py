@@ -12,9 +12,9 @@ from torch import Tensor
 class StepInputs:
     """By slot: the token to feed, whether the slot takes part, and where its past lies.
 
-    ids (s) int64; active (s) int32, 0: the slot's state stays as it is and its logits mean nothing; lengths (s) int32: tokens in
-    the state before this step, so the position of the new one; pages (s, m) int32, the block table: pages[i, j] is the page that
-    holds the keys and values of positions j·PAGE … (j+1)·PAGE−1 of slot i (m = 1 and unused in a model without attention).
+    ids (s) int64; active (s) int32, 0: the slot's state stays as it is and its logits mean nothing; lengths (s) int32: tokens
+    in the state before this step, so the position of the new one; pages (s, m) int32, the block table: pages[i, j] is the page
+    with the keys and values of positions j·PAGE … (j+1)·PAGE−1 of slot i (m = 1 and unused in a model without attention).
     """
 
     ids: Tensor

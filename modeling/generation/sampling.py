@@ -175,19 +175,22 @@ class Sampler:
     @torch.inference_mode()
     def sample(self, logits: Tensor, first: int = 0) -> Draws:
         """Draw one token for each of slots first … first+b−1: logits (b, v) fp32, which stay as they are."""
-        stop = first + logits.shape[0]
-        if self._plan is None or (self._plan.first, self._plan.stop) != (first, stop):
-            self._plan = self._make_plan(first, stop)
-        plan = self._plan
+        plan = self.plan(first, first + logits.shape[0])
         scores = logits if plan.penalized is None else self._penalize(logits, plan)
         ids = self._choose(scores, plan)
-        positions = self._positions[first:stop]
+        positions = self._positions[plan.first : plan.stop]
         if plan.penalized is not None:
             rows = plan.penalized.rows
             self._history.push(plan.penalized.slots, ids[rows], positions[rows])
         positions.add_(1)
         # One number a row says whether all are finite: NaN and infinity survive a sum.
         return Draws(ids, logits.sum(-1).isfinite(), _logprobs(logits, ids, plan))
+
+    def plan(self, first: int, stop: int) -> Plan:
+        """What slots first … stop−1 need: the same object until one of them joins or moves."""
+        if self._plan is None or (self._plan.first, self._plan.stop) != (first, stop):
+            self._plan = self._make_plan(first, stop)
+        return self._plan
 
     def _penalize(self, logits: Tensor, plan: Plan) -> Tensor:
         """Logits (b, v) with the penalties in force."""

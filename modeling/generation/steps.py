@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from modeling.errors import MemoryExceeded
 from modeling.generation.answer import Answer
 from modeling.generation.runner import Programs, Runner
-from modeling.generation.sampling import Draw, Draws, Sampler
+from modeling.generation.sampling import Draw, Draws, Plan, Sampler
+from modeling.graph import Captured
 
+WARM = 16  # draws by the same rows before a graph of them is worth its making
 Outcome = tuple[Sequence[Answer], Sequence[Draw]]
 
 
@@ -83,6 +86,7 @@ class Ahead:
         self._sampler = sampler
         self._flight: Flight | None = None
         self._pages: list[list[int]] = [[] for _ in range(runner.slots)]  # as the device knows them
+        self._draw: tuple[Plan, int, Captured[Draws]] | None = None
         with torch.inference_mode(False):
             self._stops = torch.tensor(sorted(stop_ids), dtype=torch.int64, device=runner.device)
             self._heeds = torch.zeros(runner.slots, dtype=torch.bool, device=runner.device)  # rows that stop ids end
@@ -143,17 +147,32 @@ class Ahead:
 
     def _launch(self, answers: Sequence[Answer], room: int) -> Flight:
         """Send a step on its way. `room` is how far it goes beyond the tokens that the host has counted."""
-        rows, inputs = len(answers), self._programs.inputs
+        rows = len(answers)
         self._state.reserve(0, rows, room)
         for slot in range(rows):
             self._tell_pages(slot)
-        draws = self._sampler.sample(self._programs.run(rows)[:rows])
+        logits = self._programs.run(rows)[:rows]
+        draws = self._drawing(logits)()
+        return Flight(tuple(answers), draws.to_host(), _landing(logits.device))
+
+    def _drawing(self, logits: Tensor) -> Captured[Draws]:
+        """Draw from logits (b, v), which lie at the same place each time, and feed back: one graph for as long as the same rows
+        draw in the same way."""
+        plan, place = self._sampler.plan(0, len(logits)), logits.data_ptr()
+        if self._draw is None or self._draw[0] is not plan or self._draw[1] != place:
+            captured = Captured(lambda: self._feed_back(self._sampler.sample(logits)), logits.device, warm=WARM)
+            self._draw = plan, place, captured
+        return self._draw[2]
+
+    def _feed_back(self, draws: Draws) -> Draws:
+        """Make what was drawn the next tokens; whom a stop id ends takes no further part."""
+        inputs, rows = self._programs.inputs, len(draws.ids)
         active = inputs.active[:rows]
         inputs.lengths[:rows].add_(active)
         stopped = (draws.ids[:, None] == self._stops).any(-1) & self._heeds[:rows]
         active.mul_(~stopped)
         inputs.ids[:rows].copy_(draws.ids)
-        return Flight(tuple(answers), draws.to_host(), _landing(draws.ids.device))
+        return draws
 
     def _tell_pages(self, slot: int) -> None:
         """Bring the device's block table up to date where it has changed: once in 256 tokens."""

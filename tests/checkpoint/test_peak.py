@@ -77,7 +77,7 @@ loaded = anonymous() - before
 with torch.inference_mode():
     for token in range(int(sys.argv[4])):
         state = model.make_state(1, 1024)
-        model.prefill(torch.arange(spec.prefill_chunk) % 1000, state, 0)
+        model.prefill(torch.arange(512) % 1000, state, 0)
         model.step(torch.tensor([5]), state)
 done = True
 thread.join()

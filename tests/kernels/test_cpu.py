@@ -56,9 +56,10 @@ def test_one_row_past_onednn_is_the_same_product(width: int, biased: bool) -> No
         assert ((got.double() - exact).abs() <= 2**-8 * exact.abs().max()).all()
 
 
-def test_backends_that_are_not_here_are_refused() -> None:
-    assert kernels.backend("auto") == kernels.backend("torch") == "torch"
+def test_kernels_that_are_not_here_are_refused() -> None:
+    assert kernels.choose("auto", CPU).name == kernels.choose("torch", CPU).name == "torch"
+    assert kernels.current().reasons == {}  # on a CPU nothing is missed
     for requested in ("triton", "mamba-ssm"):
         with pytest.raises(DeviceUnavailable, match=requested) as caught:
-            kernels.backend(requested)
+            kernels.choose(requested, CPU)
         assert "--kernels auto" in caught.value.hint
