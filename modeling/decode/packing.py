@@ -10,7 +10,7 @@ from torch import Tensor
 def laid_together(*parameters: Tensor) -> Tensor:
     """One tensor of all rows, of which the parameters (o_i, …) are views from now on.
 
-    If they lie that way already, nothing is copied; else they move there, and their old memory is free when nobody else holds it.
+    If they lie that way already, nothing is copied; else they move there, and their old memory is free if nobody else has it.
     """
     first, rows = parameters[0], sum(parameter.shape[0] for parameter in parameters)
     if not _adjacent(parameters):

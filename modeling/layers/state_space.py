@@ -25,7 +25,8 @@ class StateSpace(Layer):
     def A(self) -> Tensor:
         """−exp(A_log) in fp32. Worked out once for frozen weights: it is as large as a Mamba-1 layer's state."""
         A_log = self.A_log
-        if A_log.requires_grad or A_log.is_inference():  # the latter keep no count of their changes
+        # a compiler keeps what it can by itself, and inference tensors keep no count of their changes
+        if torch.compiler.is_compiling() or A_log.requires_grad or A_log.is_inference():
             return -A_log.float().exp()
         if self._kept is None or self._kept[0]() is not A_log or self._kept[1] != A_log._version:
             with torch.inference_mode(False):  # kept for every later pass, of whichever mode

@@ -44,12 +44,11 @@ class Silent:
 def make(request: pytest.FixtureRequest, device: torch.device) -> Make:
     """An engine over a random model in fp32, with programs or in lockstep."""
     torch.manual_seed(3)
-    with device:
-        model = build(parse_config(request.param))
-        for name, parameter in model.named_parameters():
-            if not name.endswith(("A_log", "D", "norm.weight", "layernorm.weight")):
-                torch.nn.init.normal_(parameter, std=0.4)
-    model.requires_grad_(False).eval()
+    model = build(parse_config(request.param))
+    for name, parameter in model.named_parameters():
+        if not name.endswith(("A_log", "D", "norm.weight", "layernorm.weight")):
+            torch.nn.init.normal_(parameter, std=0.4)
+    model.to(device).requires_grad_(False).eval()
 
     def start(*, ahead: bool, slots: int = 3) -> tuple[Engine, LanguageModel]:
         runner = Runner(model, slots, 64)

@@ -1,0 +1,197 @@
+"""Falcon-H1's decode step in six kernels a layer, at the speed its weights and its state can be read.
+
+    h → norm, the four input projections, convolution → attention splits and Mamba-2's recurrence, side by side → splits merged,
+    gated norm → both output projections, added to h → norm, gate and up, SiLU → down, added to h
+
+More than one row takes two small kernels more, for the norms. A model without a gated norm only merges in the third kernel.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from triton import knobs
+
+from modeling.decode.inputs import StepInputs
+from modeling.decode.packing import laid_together
+from modeling.kernels.triton import attention_step, mamba2_step
+from modeling.kernels.triton.attention_step import Past
+from modeling.kernels.triton.mamba2_step import Recurrence
+from modeling.kernels.triton.projection import MAX_ROWS, Convolved, Norm, embed, project, project_convolved, project_gated
+from modeling.layers.attention import Attention
+from modeling.layers.mamba2 import Mamba2
+from modeling.layers.norm import RMSNorm
+from modeling.models.falcon_h1 import FalconH1, FalconH1Block
+from modeling.state import PAGE, ModelState
+
+LIMITS = {"head_dim": 256, "mamba_d_state": 1024, "mamba_d_conv": 16, "hidden_size": 16384}  # tiles hold these whole
+BESIDE = 8  # rows up to which attention and Mamba-2 share a launch: beyond, each fills the machine by itself
+
+
+def supports(model: FalconH1, rows: int) -> bool:
+    """Whether this program runs `rows` rows of `model`: all weights plain and on one device that runs the kernels."""
+    weights, c = list(model.parameters()), model.config
+    device, dtype = weights[0].device, weights[0].dtype
+    runs = device.type == "cuda" or (device.type == "cpu" and bool(knobs.runtime.interpret))
+    plain = dtype in (torch.float32, torch.bfloat16, torch.float16) and all(w.dtype == dtype for w in weights)
+    small = all(getattr(c, name) <= limit for name, limit in LIMITS.items())
+    small = small and c.num_attention_heads // c.num_key_value_heads <= 64
+    divisible = c.multipliers.ssm_in * c.multipliers.attention_in != 0 or not (c.mamba_proj_bias or c.attention_bias)
+    return runs and plain and small and divisible and all(w.device == device for w in weights) and 1 <= rows <= MAX_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One block's weights and memory as the kernels take them."""
+
+    norm: Norm
+    inputs: Tensor
+    scale: Tensor
+    inputs_bias: Tensor | None
+    conv: Convolved
+    recurrence: Recurrence
+    ssm: Tensor
+    past: Past
+    ssm_out: tuple[Tensor, Tensor | None]
+    attention_out: tuple[Tensor, Tensor | None]
+    mlp_norm: Norm
+    gate_up: Tensor
+    gate_up_bias: Tensor | None
+    down: tuple[Tensor, Tensor | None]
+
+    @classmethod
+    def of(cls, block: FalconH1Block, state: ModelState, i: int, inputs: StepInputs) -> _Layer:
+        assert state.pool is not None
+        m, a, f, memory = block.mamba, block.self_attn, block.feed_forward, state.mamba[i]
+        gate_up_bias = None if f.gate_proj.bias is None else laid_together(f.gate_proj.bias, f.up_proj.bias)
+        past = Past(state.pool.keys[i], state.pool.values[i], inputs.pages, inputs.lengths, inputs.active, PAGE)
+        return cls(
+            _norm(block.input_layernorm),
+            laid_together(m.in_proj.weight, a.q_proj.weight, a.k_proj.weight, a.v_proj.weight),
+            *_scale_and_bias(m, a),
+            Convolved(m.sizes[0], m.conv1d.weight[:, 0], m.conv1d.bias, memory.conv, inputs.active),
+            _recurrence(m),
+            memory.ssm,
+            past,
+            (m.out_proj.weight, m.out_proj.bias),
+            (a.o_proj.weight, a.o_proj.bias),
+            _norm(block.pre_ff_layernorm),
+            laid_together(f.gate_proj.weight, f.up_proj.weight),
+            gate_up_bias,
+            (f.down_proj.weight, f.down_proj.bias),
+        )
+
+
+class FalconH1Step:
+    """Extends slots 0 … rows−1 by the tokens in `inputs.ids`. A call only enqueues kernels, so it can be captured in a graph.
+
+    `logits` (rows, v) fp32 are there when they have run. Rows that are not active keep their state. State, keys and values of a
+    step are read early by the next one's kernels: between two steps there must be a graph's edge or an ordinary kernel.
+    """
+
+    def __init__(self, model: FalconH1, state: ModelState, inputs: StepInputs, rows: int) -> None:
+        c, weight = model.config, model.lm_head.weight
+        self.device, self.multipliers, self.rows = weight.device, c.multipliers, rows
+        self.ids = inputs.ids[:rows]
+        with torch.no_grad():
+            self.table, self.head = model.model.embed_tokens.weight.detach(), weight.detach()
+            self.norm = _norm(model.model.final_layernorm)
+            blocks = enumerate(block for block in model.blocks if isinstance(block, FalconH1Block))
+            self.layers = [_Layer.of(block, state, i, inputs) for i, block in blocks]
+
+        def empty(width: int, dtype: torch.dtype = weight.dtype) -> Tensor:
+            return torch.empty(rows, width, dtype=dtype, device=self.device)
+
+        first = self.layers[0]
+        self.heads = c.num_attention_heads
+        self.query = c.mamba_d_ssm + c.conv_dim + c.mamba_n_heads  # the column where q begins, after Mamba-2's inputs
+        self.h = empty(c.hidden_size)
+        self.projected = empty(first.inputs.shape[0])
+        self.attended, self.mixed = empty(c.num_attention_heads * c.head_dim), empty(c.mamba_d_ssm)
+        self.gated = empty(c.intermediate_size)
+        self.logits = empty(c.vocab_size, torch.float32)
+        self.turns = attention_step.frequencies(c.head_dim, c.rope_theta, self.device)
+        self.splits = attention_step.choose(rows, first.past)
+        self.channels = mamba2_step.choose(rows, first.ssm)
+        self.parts = attention_step.Scratch.empty(rows, self.heads, c.head_dim, self.splits, self.device)
+        self.unnormed = mamba2_step.Scratch.empty(rows, c.mamba_n_heads, c.mamba_d_head, self.channels, self.device)
+
+    def __call__(self) -> None:
+        m = self.multipliers
+        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+            embed(self.ids, self.table, self.h, m.embedding)
+            for layer in self.layers:
+                self._layer(layer)
+            project(self.h, self.head, self.logits, norm=self.norm, multiplier=m.lm_head)
+
+    def _layer(self, layer: _Layer) -> None:
+        m, h = self.multipliers, self.h
+        project_convolved(
+            h, layer.inputs, self.projected, layer.conv, norm=layer.norm, scale=layer.scale, bias=layer.inputs_bias
+        )
+        self._mix(layer)
+        weight, bias = layer.ssm_out
+        second = (self.attended, *layer.attention_out, m.attention_out)
+        project(self.mixed, weight, h, bias=bias, multiplier=m.ssm_out, residual=h, second=second)
+        gate, down = m.mlp
+        project_gated(h, layer.gate_up, self.gated, norm=layer.mlp_norm, bias=layer.gate_up_bias, multiplier=gate)
+        weight, bias = layer.down
+        project(self.gated, weight, h, bias=bias, multiplier=down, residual=h)
+
+    def _mix(self, layer: _Layer) -> None:
+        """Attention into `attended`, Mamba-2 into `mixed`."""
+        splits, channels, past, mixer = self.splits, self.channels, layer.past, layer.recurrence
+        attention = (self.projected, self.query, self.heads, past, self.turns, self.parts, splits)
+        mamba = (self.projected, mixer, layer.ssm, past.active, self.unnormed, self.mixed, channels)
+        if self.rows <= BESIDE:
+            mamba2_step.mix(
+                attention_step.attend_arguments(*attention),
+                attention_step.attend_programs(self.rows, past, splits),
+                mamba2_step.advance_arguments(*mamba),
+                mamba2_step.advance_programs(self.rows, layer.ssm, channels),
+                channels.warps,
+            )
+        else:
+            attention_step.attend(*attention)
+            mamba2_step.advance(*mamba)
+        if mixer.norm is None:
+            attention_step.merge(self.parts, past, self.attended, splits)
+            return
+        mamba2_step.finish(
+            attention_step.merge_arguments(self.parts, past, self.attended, splits),
+            attention_step.merge_programs(self.parts),
+            mamba2_step.normalise_arguments(self.projected, mixer, self.unnormed, self.mixed),
+            mamba2_step.normalise_programs(mixer, self.unnormed),
+        )
+
+
+def _norm(norm: RMSNorm) -> Norm:
+    return Norm(norm.weight.detach(), norm.eps)
+
+
+def _recurrence(m: Mamba2) -> Recurrence:
+    c, norm = m.config, m.norm
+    weight, eps = (None, 0.0) if norm is None else (norm.weight, norm.eps)
+    A, limit, groups = m.A.detach(), c.time_step_limit, c.mamba_n_groups
+    return Recurrence(A, m.D, m.dt_bias, limit, groups, weight, eps, c.mamba_norm_before_gate)
+
+
+def _scale_and_bias(m: Mamba2, a: Attention) -> tuple[Tensor, Tensor | None]:
+    """What the rows of in_proj, q, k and v are multiplied by in fp32, and their biases under the part of it that comes before them.
+
+    Mamba-2: s ∘ (W u m + b) = m s ∘ (W u + b / m); attention likewise, with the keys' multiplier for s.
+    """
+    projections = (m.in_proj, a.q_proj, a.k_proj, a.v_proj)
+    multipliers = m.config.multipliers
+    before = (multipliers.ssm_in, *3 * (multipliers.attention_in,))
+    after: tuple[Tensor | float, ...] = (m.scale(m.in_proj.weight).float(), 1.0, multipliers.key, 1.0)
+    scales, biases = [], []
+    for linear, multiplier, factor in zip(projections, before, after, strict=True):
+        ones = torch.ones(linear.weight.shape[0], dtype=torch.float32, device=linear.weight.device)
+        scales.append(ones * factor * multiplier)
+        biases.append(0 * ones if linear.bias is None else linear.bias.float() / multiplier)
+    biased = any(linear.bias is not None for linear in projections)
+    return torch.cat(scales), torch.cat(biases) if biased else None

@@ -1,0 +1,103 @@
+"""FalconMamba's decode step in four kernels a layer, at the speed its weights can be read.
+
+    h → norm, in_proj, convolution (one kernel) → x_proj → Δ, recurrence, gate → out_proj, added to h
+
+More than one row takes three small kernels more: the norm, the sum of x_proj's parts, and both before the tensor cores.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+from triton import knobs
+
+from modeling.decode.inputs import StepInputs
+from modeling.kernels.triton import mamba1_step
+from modeling.kernels.triton.mamba1_step import Recurrence, Scratch
+from modeling.kernels.triton.projection import MAX_ROWS, Convolved, Norm, embed, project, project_convolved
+from modeling.models.falcon_mamba import FalconMamba, FalconMambaBlock
+from modeling.state import MambaState, ModelState
+
+LIMITS = {"state_size": 256, "time_step_rank": 1024, "conv_kernel": 16, "hidden_size": 16384}  # tiles hold these whole
+
+
+def supports(model: FalconMamba, rows: int) -> bool:
+    """Whether this program runs `rows` rows of `model`: all weights plain and on one device that runs the kernels."""
+    weights, config = list(model.parameters()), model.config
+    device, dtype = weights[0].device, weights[0].dtype
+    runs = device.type == "cuda" or (device.type == "cpu" and bool(knobs.runtime.interpret))
+    plain = dtype in (torch.float32, torch.bfloat16, torch.float16) and all(w.dtype == dtype for w in weights)
+    small = all(getattr(config, name) <= limit for name, limit in LIMITS.items())
+    return runs and plain and small and all(w.device == device for w in weights) and 1 <= rows <= MAX_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One block's weights and memory as the kernels take them."""
+
+    norm: Norm
+    in_proj: Tensor
+    in_bias: Tensor | None
+    conv: Convolved
+    recurrence: Recurrence
+    ssm: Tensor
+    out_proj: Tensor
+    out_bias: Tensor | None
+
+    @classmethod
+    def of(cls, block: FalconMambaBlock, memory: MambaState, active: Tensor) -> _Layer:
+        m = block.mixer
+        return cls(
+            Norm(block.norm.weight, block.norm.eps),
+            m.in_proj.weight,
+            m.in_proj.bias,
+            Convolved(0, m.conv1d.weight[:, 0], m.conv1d.bias, memory.conv, active),
+            Recurrence(m.x_proj.weight, m.dt_proj.weight, m.dt_proj.bias, m.A, m.D, m.eps),
+            memory.ssm,
+            m.out_proj.weight,
+            m.out_proj.bias,
+        )
+
+
+class FalconMambaStep:
+    """Extends slots 0 … rows−1 by the tokens in `inputs.ids`. A call only enqueues kernels, so it can be captured in a graph.
+
+    `logits` (rows, v) fp32 are there when they have run. Rows that are not active keep their state.
+    """
+
+    def __init__(self, model: FalconMamba, state: ModelState, inputs: StepInputs, rows: int) -> None:
+        c, weight = model.config, model.lm_head.weight
+        self.device = weight.device
+        self.ids = inputs.ids[:rows]
+        with torch.no_grad():
+            self.table, self.head = model.backbone.embeddings.weight.detach(), weight.detach()
+            self.norm = Norm(model.backbone.norm_f.weight.detach(), model.backbone.norm_f.eps)
+            blocks = zip(model.blocks, state.mamba, strict=True)
+            self.layers = [_Layer.of(cast(FalconMambaBlock, block), memory, inputs.active) for block, memory in blocks]
+
+        def empty(width: int, dtype: torch.dtype) -> Tensor:
+            return torch.empty(rows, width, dtype=dtype, device=self.device)
+
+        self.h = empty(c.hidden_size, torch.float32 if c.residual_in_fp32 else weight.dtype)
+        self.xz = empty(2 * c.intermediate_size, weight.dtype)
+        self.y = empty(c.intermediate_size, weight.dtype)
+        self.scratch = Scratch.empty(rows, self.layers[0].recurrence)
+        self.logits = empty(c.vocab_size, torch.float32)
+
+    def __call__(self) -> None:
+        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+            embed(self.ids, self.table, self.h)
+            for layer in self.layers:
+                self._layer(layer)
+            project(self.h, self.head, self.logits, norm=self.norm)
+
+    def _layer(self, layer: _Layer) -> None:
+        project_convolved(self.h, layer.in_proj, self.xz, layer.conv, norm=layer.norm, bias=layer.in_bias)
+        mamba1_step.step(
+            self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y, ahead=layer.out_proj
+        )  # fmt: skip
+        project(self.y, layer.out_proj, self.h, bias=layer.out_bias, residual=self.h)

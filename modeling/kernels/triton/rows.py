@@ -1,0 +1,224 @@
+"""Weight-streaming products for 2 to 64 rows: out = x Wᵀ on tensor cores, each weight read once.
+
+A program owns a block of outputs for all rows. W's tile is the first operand, so that the few rows cost little: they are padded
+to 16, 32 or 64. A norm before the product is a small kernel of its own here (`normed`): many programs would repeat it.
+"""
+
+# Triton's language is typed by its own compiler.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator, import-not-found, import-untyped"
+# mypy: disable-error-code="assignment"
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from modeling.kernels.triton.launch import overlaps, release, wait
+
+INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+
+
+def padded(rows: int) -> int:
+    """Rows as the tensor cores take them."""
+    return 16 if rows <= 16 else 32 if rows <= 32 else 64
+
+
+@triton.jit
+def dot(a, b, acc):
+    """acc + a b on the tensor cores, fp32 exactly."""
+    if INTERPRETED and a.dtype == tl.bfloat16:  # numpy knows no bfloat16
+        a, b = a.to(tl.float32), b.to(tl.float32)
+    return tl.dot(a, b, acc, input_precision="ieee")
+
+
+@triton.jit
+def silu(x):
+    return x / (1.0 + tl.exp(-x))
+
+
+@triton.jit
+def tile(w, o, i, O: tl.constexpr, D: tl.constexpr, EVEN: tl.constexpr):
+    """W[o, i] of W (O, D), 0 beyond the edges; EVEN: there are none."""
+    at = w + o.to(tl.int64)[:, None] * D + i[None, :]
+    if EVEN:
+        found = tl.load(at, eviction_policy="evict_first")
+    else:
+        found = tl.load(at, mask=(o < O)[:, None] & (i < D)[None, :], other=0.0, eviction_policy="evict_first")
+    return found
+
+
+@triton.jit
+def of_output(vector, o, O: tl.constexpr):
+    """vector[o] (O) in fp32 as a column."""
+    return tl.load(vector + o, mask=o < O, other=0.0).to(tl.float32)[:, None]
+
+
+@triton.jit
+def window(
+    state, weight, bias, active, o, r, inside, first, C: tl.constexpr, K: tl.constexpr,
+):  # fmt: skip
+    """What the convolution needs besides its newest input, for the channels that the outputs o feed (tiles o by r): the last
+    K−1 inputs, oldest first; their part of the sum; the newest one's weight; and whose state may change."""
+    c = (o - first)[:, None]
+    channel = inside & (c >= 0) & (c < C)
+    at = state + (r.to(tl.int64) * (C * K) + c)
+    kept = ()
+    for j in tl.static_range(1, K):
+        kept = kept + (tl.load(at + j * C, mask=channel, other=0.0),)  # noqa: RUF005 (the language has no stars)
+    total = tl.zeros(inside.shape, dtype=tl.float32)
+    if bias is not None:
+        total += tl.load(bias + c, mask=(c >= 0) & (c < C), other=0.0).to(tl.float32)
+    for j in tl.static_range(K - 1):
+        total += kept[j].to(tl.float32) * tl.load(weight + c * K + j, mask=(c >= 0) & (c < C), other=0.0).to(tl.float32)
+    newest = tl.load(weight + c * K + K - 1, mask=(c >= 0) & (c < C), other=0.0).to(tl.float32)
+    return kept, total, newest, channel & (tl.load(active + r + 0 * c, mask=inside, other=0) != 0)
+
+
+@triton.jit
+def convolved(y, kept, total, weight, writes, state, o, r, inside, first, C: tl.constexpr, K: tl.constexpr):
+    """y (o by r), which is the newest input where it feeds a channel: it enters the state, out comes SiLU(bias + Σ taps)."""
+    c = (o - first)[:, None]
+    at = state + (r.to(tl.int64) * (C * K) + c)
+    newest = y.to(state.dtype.element_ty)
+    tl.debug_barrier()  # everyone has read the old inputs: now they may move up
+    for j in tl.static_range(K - 1):
+        tl.store(at + j * C, kept[j], mask=writes)
+    tl.store(at + (K - 1) * C, newest, mask=writes)
+    return tl.where(inside & (c >= 0) & (c < C), silu(total + newest.to(tl.float32) * weight), y)
+
+
+@triton.jit
+def prefetch(address, BYTES: tl.constexpr, PDL: tl.constexpr):
+    """Bring BYTES (a multiple of 16) from each of the addresses (int64, aligned to 16) on their way into the L2 cache."""
+    if PDL:
+        tl.inline_asm_elementwise(
+            "cp.async.bulk.prefetch.L2.global [$1], $2; mov.u32 $0, 0;", "=r,l,r",
+            [address, tl.full(address.shape, BYTES, tl.int32)], dtype=tl.int32, is_pure=False, pack=1,
+        )  # fmt: skip
+
+
+@triton.jit
+def _prefetch_rows(w, o, O: tl.constexpr, D: tl.constexpr, AHEAD: tl.constexpr, PDL: tl.constexpr):
+    """The first AHEAD bytes of the rows o of W (O, D), before there is anything to multiply them with."""
+    if AHEAD > 0:
+        row_bytes: tl.constexpr = D * (w.dtype.element_ty.primitive_bitwidth // 8)
+        prefetch(w.to(tl.int64) + tl.minimum(o, O - 1).to(tl.int64) * row_bytes, AHEAD, PDL)
+
+
+@triton.jit
+def _normed(x, weight, out, eps, D: tl.constexpr, WIDTH: tl.constexpr, PDL: tl.constexpr):
+    """out[row] = x / √(mean x² + ε) · weight, rounded where `reference.rms_norm` rounds."""
+    release(PDL)
+    i = tl.arange(0, WIDTH)
+    scale = tl.load(weight + i, mask=i < D, other=0.0)
+    at = tl.program_id(0).to(tl.int64) * D + i
+    wait(PDL)
+    v = tl.load(x + at, mask=i < D, other=0.0).to(scale.dtype).to(tl.float32)
+    v = (v * tl.rsqrt(tl.sum(v * v) / D + eps)).to(scale.dtype).to(tl.float32)
+    tl.store(out + at, (v * scale.to(tl.float32)).to(scale.dtype), mask=i < D)
+
+
+def normed(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """The RMS norm of x (b, d) in the dtype of `weight` (d)."""
+    b, d = x.shape
+    out = torch.empty(b, d, dtype=weight.dtype, device=x.device)
+    pdl = overlaps(x.device)
+    width = triton.next_power_of_2(d)
+    _normed[(b,)](x, weight, out, eps, D=d, WIDTH=width, PDL=pdl, num_warps=8 if width >= 2048 else 4, launch_pdl=pdl)
+    return out
+
+
+@triton.jit
+def _product(x, w, o, r, b, O: tl.constexpr, D: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+             STAGES: tl.constexpr):  # fmt: skip
+    """W xᵀ (OUTPUTS, ROWS) in fp32: x (b, D), W (O, D)."""
+    EVEN: tl.constexpr = O % OUTPUTS == 0 and D % COLUMNS == 0
+    acc = tl.zeros((OUTPUTS, ROWS), dtype=tl.float32)
+    for start in tl.range(0, D, COLUMNS, num_stages=STAGES):
+        i = start + tl.arange(0, COLUMNS)
+        weights = tile(w, o, i, O, D, EVEN)
+        inputs = tl.load(x + r[None, :] * D + i[:, None], mask=(r < b)[None, :] & (i < D)[:, None], other=0.0)
+        acc = dot(weights, inputs.to(weights.dtype), acc)
+    return acc
+
+
+@triton.jit
+def rows_plain(
+    x, w, bias, multiplier, x2, w2, bias2, multiplier2, residual, out, b,
+    O: tl.constexpr, D: tl.constexpr, D2: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr, AHEAD: tl.constexpr,
+    PDL: tl.constexpr,
+):  # fmt: skip
+    """out = residual + multiplier · (x Wᵀ + bias) + multiplier₂ · (x₂ W₂ᵀ + bias₂)."""
+    release(PDL)
+    o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
+    _prefetch_rows(w, o, O, D, AHEAD, PDL)
+    wait(PDL)
+    y = _product(x, w, o, r, b, O, D, OUTPUTS, ROWS, COLUMNS, STAGES)
+    if bias is not None:
+        y += of_output(bias, o, O)
+    y *= multiplier
+    if x2 is not None:
+        y2 = _product(x2, w2, o, r, b, O, D2, OUTPUTS, ROWS, COLUMNS, STAGES)
+        if bias2 is not None:
+            y2 += of_output(bias2, o, O)
+        y += multiplier2 * y2
+    at = r[None, :] * O + o[:, None]
+    inside = (o < O)[:, None] & (r < b)[None, :]
+    if residual is not None:
+        y += tl.load(residual + at, mask=inside, other=0.0).to(tl.float32)
+    tl.store(out + at, y.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def rows_gated(
+    x, w, bias, multiplier, out, b, O: tl.constexpr, D: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr, AHEAD: tl.constexpr,
+    PDL: tl.constexpr,
+):  # fmt: skip
+    """out = (U x) · SiLU(multiplier · G x), W (2·O, D) = G over U."""
+    EVEN: tl.constexpr = O % OUTPUTS == 0 and D % COLUMNS == 0
+    release(PDL)
+    o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
+    up = w + O * D
+    gates = tl.zeros((OUTPUTS, ROWS), dtype=tl.float32)
+    y = tl.zeros((OUTPUTS, ROWS), dtype=tl.float32)
+    _prefetch_rows(w, o, O, D, AHEAD, PDL)
+    _prefetch_rows(up, o, O, D, AHEAD, PDL)
+    wait(PDL)
+    for start in tl.range(0, D, COLUMNS, num_stages=STAGES):
+        i = start + tl.arange(0, COLUMNS)
+        g, u = tile(w, o, i, O, D, EVEN), tile(up, o, i, O, D, EVEN)
+        inputs = tl.load(x + r[None, :] * D + i[:, None], mask=(r < b)[None, :] & (i < D)[:, None], other=0.0).to(g.dtype)
+        gates = dot(g, inputs, gates)
+        y = dot(u, inputs, y)
+    if bias is not None:
+        gates += of_output(bias, o, O)
+        y += of_output(bias + O, o, O)
+    y *= silu(multiplier * gates)
+    tl.store(out + r[None, :] * O + o[:, None], y.to(out.dtype.element_ty), mask=(o < O)[:, None] & (r < b)[None, :])
+
+
+@triton.jit
+def rows_convolved(
+    x, w, bias, scale, out, conv_weight, conv_bias, state, active, first, b,
+    O: tl.constexpr, D: tl.constexpr, C: tl.constexpr, K: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr, AHEAD: tl.constexpr,
+    PDL: tl.constexpr,
+):  # fmt: skip
+    """out = scale ∘ (x Wᵀ + bias), of which the outputs first … first+C−1 go through the convolution."""
+    release(PDL)
+    o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
+    _prefetch_rows(w, o, O, D, AHEAD, PDL)
+    wait(PDL)
+    y = _product(x, w, o, r, b, O, D, OUTPUTS, ROWS, COLUMNS, STAGES)
+    if bias is not None:
+        y += of_output(bias, o, O)
+    if scale is not None:
+        y *= of_output(scale, o, O)
+    inside = (o < O)[:, None] & (r < b)[None, :]
+    kept, total, newest, writes = window(state, conv_weight, conv_bias, active, o, r[None, :], inside, first, C, K)
+    y = convolved(y, kept, total, newest, writes, state, o, r[None, :], inside, first, C, K)
+    tl.store(out + r[None, :] * O + o[:, None], y.to(out.dtype.element_ty), mask=inside)
