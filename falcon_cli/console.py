@@ -193,6 +193,10 @@ class ProgressReport:
     def __call__(self, progress: Progress) -> None:
         if not self._shown:
             return
+        if progress.stage == "compile":
+            self.close()
+            note("compiling kernels for this GPU: once, up to a minute")
+            return
         if progress.stage != self._stage:
             self.close()
             self._stage, self._since, self._told = progress.stage, time.monotonic(), False

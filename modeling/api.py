@@ -132,7 +132,8 @@ def open_language_model(spec: ModelSpec, *, slots: int = 1, progress: ProgressSi
 def _load(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None) -> LanguageModel:
     use_physical_cores()
     model = load(checkpoint, load_config(checkpoint.folder), spec, progress, slots=slots)
-    kernels.choose(spec.kernels, model.device)
+    if kernels.choose(spec.kernels, model.device).name == "triton" and progress is not None:
+        kernels.announce(progress)
     return model
 
 

@@ -178,9 +178,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a long stage is: bytes for "download" and "load", tokens for "prefill"."""
+    """How far a long stage is: bytes for "download" and "load", tokens for "prefill".
 
-    stage: Literal["download", "load", "prefill"]
+    "compile" is told once, when the first kernel that no cache has was compiled: nobody knows how many will follow.
+    """
+
+    stage: Literal["download", "load", "prefill", "compile"]
     done: int
     total: int
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from modeling.kernels import cpu, reference
-from modeling.kernels.choice import Choice, choose, current, with_twin
+from modeling.kernels.choice import Choice, announce, choose, current, with_twin
 from modeling.kernels.reference import rotary
 
 attention = with_twin(reference.attention)
@@ -23,6 +23,7 @@ ssd = with_twin(reference.ssd)
 
 __all__ = [
     "Choice",
+    "announce",
     "attention",
     "causal_conv",
     "choose",

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from modeling.errors import DeviceUnavailable
-from modeling.messages import Kernels
+from modeling.messages import Kernels, Progress, ProgressSink
 
 P = ParamSpec("P")
 
@@ -83,6 +83,18 @@ def choose(requested: Kernels, device: torch.device) -> Choice:
             _choice.name = "torch"
             _choice.give_up("*", RuntimeError(why))
     return _choice
+
+
+def announce(progress: ProgressSink) -> None:
+    """Tell `progress`, once, if kernels are compiled that no cache has: that takes up to a minute, the first time on a GPU."""
+    from triton import knobs
+
+    def compiled(*, cache_hit: bool, **_: object) -> None:
+        if not cache_hit:
+            knobs.compilation.listener = None
+            progress(Progress("compile", 0, 1))
+
+    knobs.compilation.listener = compiled
 
 
 def current() -> Choice:
