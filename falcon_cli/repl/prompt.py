@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,24 +50,31 @@ class Prompt:
         return unquoted(text)
 
     def _keys(self) -> Any:
+        from prompt_toolkit.filters import is_searching
         from prompt_toolkit.key_binding import KeyBindings
         from prompt_toolkit.keys import Keys
+        from prompt_toolkit.search import accept_search
 
         keys = KeyBindings()
         keys.add(Keys.Vt100MouseEvent)(lambda event: None)  # what looks like a mouse is somebody typing an escape sequence
 
-        @keys.add("escape", "enter")
+        @keys.add("enter", filter=is_searching)
+        def _(event: Any) -> None:
+            accept_search()
+            event.app.current_buffer.validate_and_handle()  # what Ctrl-R has found is said at once, as in a shell
+
+        @keys.add("escape", "enter", filter=~is_searching)
         def _(event: Any) -> None:
             if self._chat.manner.multiline:
                 event.current_buffer.validate_and_handle()
             else:
                 event.current_buffer.insert_text("\n")
 
-        @keys.add("c-j")
+        @keys.add("c-j", filter=~is_searching)
         def _(event: Any) -> None:
             event.current_buffer.insert_text("\n")
 
-        @keys.add("enter")
+        @keys.add("enter", filter=~is_searching)
         def _(event: Any) -> None:
             text = event.current_buffer.text
             if open_block(text) or (self._chat.manner.multiline and not text.startswith("/")):
@@ -74,7 +82,7 @@ class Prompt:
             else:
                 event.current_buffer.validate_and_handle()
 
-        @keys.add("c-c")
+        @keys.add("c-c", filter=~is_searching)
         def _(event: Any) -> None:
             self._chat.draft = None  # what was to be changed stays as it was
             if event.current_buffer.text:
@@ -125,12 +133,17 @@ def _history() -> Any:
     """The history file, or memory if there is no place to write one."""
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
+    class Forgiving(FileHistory):
+        def store_string(self, string: str) -> None:
+            with suppress(OSError):  # a full disk costs the line's place in the history, nothing else
+                super().store_string(string)
+
     try:
         folder = places.data_folder()
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "history"
         path.touch(mode=0o600)
-        return FileHistory(str(path))
+        return Forgiving(str(path))
     except OSError:
         return InMemoryHistory()
 
@@ -146,11 +159,21 @@ def _completer(chat: Chat) -> Any:
             before = document.text_before_cursor
             name, _, argument = before.partition(" ")
             if "\n" not in before and name in COMMANDS and COMMANDS[name].path and before != name:
-                yield from paths.get_completions(Document(argument), complete_event)
+                bare = argument.removeprefix('"')
+                for found in paths.get_completions(Document(bare), complete_event):
+                    text = quoted(bare + found.text, asked=argument != bare)
+                    yield Completion(text, start_position=-len(argument), display=found.display)
             for text, start, meaning in candidates(chat, before):
                 yield Completion(text, start_position=start, display_meta=meaning)
 
     return SlashCompleter()
+
+
+def quoted(path: str, *, asked: bool) -> str:
+    """A path as a slash command takes it: in quotes if they were `asked` for or it has blanks, open where it may go on."""
+    if not asked and " " not in path:
+        return path
+    return f'"{path}' if Path(path).expanduser().is_dir() else f'"{path}"'
 
 
 def candidates(chat: Chat, before: str) -> Iterator[tuple[str, int, str]]:
