@@ -73,7 +73,7 @@ def read_config(file: Path, known: Mapping[str, Setting]) -> dict[str, Any]:
     """The checked content of config.toml; empty if there is no such file. Raises `InvalidRequest` as `resolve` does."""
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"

@@ -162,7 +162,10 @@ class Chat:
         raise InvalidRequest(what, f"/tree shows the {len(turns)} turns there are" if turns else "nothing was said yet")
 
     def use(self, name: str) -> None:
-        """Go on with another model. If it cannot be opened, the one that was there is opened again, and the error goes on."""
+        """Go on with another model. If it cannot be opened, the one that was there is opened again, and the error goes on.
+
+        Ctrl-C brings the old one back, too: it costs the command and not the chat.
+        """
         assert self._open is not None
         old, session = name_of(self.opened.info.name), self.session
         session.close()
@@ -171,11 +174,14 @@ class Chat:
             self.opened = self._open(name)
         except signals.Terminated:
             raise
-        except BaseException:  # Ctrl-C, too: a chat without a model is none
+        except BaseException as error:  # Ctrl-C, too: a chat without a model is none
             signals.forget()
             with signals.ignored():
                 self.opened = self._open(old)
-            raise
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+            self.interrupted = True
+            console.note("[stopped]")
         finally:
             if hasattr(self, "opened"):
                 self._take_over(session)

@@ -195,6 +195,7 @@ class Keeper:
         kept, head, self.branches = self._store.load(self._saved, {"tokenizer": self._identity["tokenizer"]})
         session.restore(kept, head)
         session.system = self._saved.system if wanted is None else wanted
+        self.stands_at(session)
         if head is None:
             return f"{self.name}: nothing was said yet"
         turns = len(head.path())

@@ -134,6 +134,10 @@ def _history() -> Any:
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
     class Forgiving(FileHistory):
+        def load_history_strings(self) -> Iterable[str]:
+            with suppress(OSError):
+                yield from super().load_history_strings()
+
         def store_string(self, string: str) -> None:
             with suppress(OSError):  # a full disk costs the line's place in the history, nothing else
                 super().store_string(string)

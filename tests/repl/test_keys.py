@@ -55,7 +55,6 @@ def test_tab_completes_files_conversations_and_parameters(start: Start, tmp_path
         ("/export ~/pap", "papers/", "/export ~/papers", "/talk.md", r"\[written: \S+/papers/talk\.md\]"),
         ("/load talk", "talk-of-oslo", "/load talk-of-oslo", "", r"\[talk-of-oslo: 1 turn; state restored"),
         ("/set temperat", "temperature", "/set temperature", " 0.5", ""),
-        ("/sta", "/stats", "/stats", "", "reused 0 · prefilled"),
     ]:
         chat.types(typed)
         chat.shows(rf"› {re.escape(typed)}\n +{re.escape(offered)}")  # the menu
