@@ -1,9 +1,9 @@
-"""FalconMamba-7B's decode kernels on a GPU: right or wrong, block sizes side by side, and the whole step against its floor.
+"""FalconMamba-7B's decode kernels on a GPU: right or wrong, and the whole step against its floor, block sizes side by side.
 
-    python benchmarks/gpu/decode_falcon_mamba.py [seconds]
+    python benchmarks/gpu/decode_falcon_mamba.py [seconds] [late]
 
-Random weights at the published shapes. Every product has the next layer's weights to read each time, so the L2 cache is cold.
-The floor is bytes / the read rate of a Triton kernel measured here.
+Random weights at the published shapes, all 64 layers in one CUDA graph, so each weight comes from memory. The floor is bytes /
+the read rate of a Triton kernel measured here. `late`: every kernel lets the next one start only after its own wait.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 import triton
@@ -19,10 +20,12 @@ import triton.language as tl
 from torch import Tensor
 
 from modeling.config import parse_config
+from modeling.decode import falcon_mamba
 from modeling.decode.falcon_mamba import FalconMambaStep
 from modeling.decode.inputs import StepInputs
 from modeling.kernels import reference
 from modeling.kernels.triton import mamba1_step, projection, rows
+from modeling.kernels.triton.mamba1_step import Sizes
 from modeling.kernels.triton.projection import Blocks, Convolved, Norm
 from modeling.models import FalconMamba, build
 
@@ -178,7 +181,7 @@ def check_model(model: FalconMamba, b: int) -> str:
 def correctness() -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     for dtype in (torch.bfloat16, torch.float32):
-        for b in (1, 8, 64):
+        for b in (1, 64):
             attempt(f"products {dtype} b={b}", lambda dtype=dtype, b=b: check_products(dtype, b))
         model = model_of(4, dtype)
         for b in (1, 3, 64):
@@ -186,195 +189,133 @@ def correctness() -> None:
         del model
 
 
-# Block sizes side by side
+# The whole step, block sizes side by side
+
+Setting = dict[str, Any]
+"""x, z, head, out, dt: Blocks; step: Sizes; parts: out_proj's (splits, outputs, columns, warps, stages); pdl: bool."""
+
+ONE: Setting = {
+    "x": Blocks(2, 0, 8, repeat=4), "z": Blocks(2, 0, 8, repeat=4), "out": Blocks(2, 4096), "head": Blocks(2, 4096),
+    "step": Sizes(16, 512, 8, channels=64, advance_warps=8, ahead=8192), "pdl": True,
+}  # fmt: skip
+ONE_OPTIONS: dict[str, list[Any]] = {
+    "step": [
+        Sizes(16, 512, 8, channels, warps, ahead=ahead)
+        for channels, warps, ahead in (
+            (64, 8, 0), (64, 8, 16384), (32, 8, 0), (32, 8, 4096), (32, 8, 8192), (16, 4, 0), (16, 4, 4096), (16, 4, 8192),
+            (16, 8, 2048),
+        )
+    ] + [Sizes(8, 1024, 8, 16, 4, ahead=4096), Sizes(8, 512, 8, 32, 8, ahead=4096), Sizes(32, 256, 8, 32, 8, ahead=4096)],
+    "x": [
+        Blocks(o, 0, w, repeat=r)
+        for o, w, r in ((2, 8, 1), (2, 8, 2), (2, 8, 8), (4, 8, 1), (4, 8, 2), (4, 8, 4), (1, 4, 4), (2, 4, 4))
+    ],
+    "z": [Blocks(o, 0, w, repeat=r) for o, w, r in ((2, 8, 1), (2, 8, 2), (2, 8, 8), (4, 8, 1), (4, 8, 2), (4, 8, 4))],
+    "out": [Blocks(1, 8192), Blocks(4, 1024, 4), Blocks(2, 8192), Blocks(4, 2048), Blocks(2, 2048)],
+    "head": [Blocks(2, 2048), Blocks(4, 2048)],
+    "pdl": [False],
+}  # fmt: skip
+MANY: Setting = {
+    "in": Blocks(64, 128, 4, 3), "head": Blocks(64, 128, 4, 3), "dt": Blocks(64, 128, 4, 3), "parts": (2, 64, 128, 4, 4),
+    "step": Sizes(32, 1024, 4, channels=64, advance_warps=4), "pdl": True,
+}  # fmt: skip
+MANY_OPTIONS: dict[str, list[Any]] = {
+    "pdl": [False],
+    "parts": [
+        (2, 64, 64, 4, 6), (4, 64, 128, 4, 4), (4, 128, 128, 8, 3), (4, 128, 64, 4, 4), (2, 64, 128, 8, 4), (3, 64, 128, 4, 4),
+    ],
+    "step": [
+        Sizes(32, 1024, 4, 128, 4), Sizes(32, 1024, 4, 128, 8), Sizes(32, 1024, 4, 32, 4), Sizes(32, 1024, 4, 256, 8),
+        Sizes(32, 512, 4, 128, 4), Sizes(64, 512, 4, 128, 4), Sizes(16, 1024, 4, 128, 4),
+    ],
+    "in": [Blocks(64, 64, 4, 5), Blocks(64, 128, 8, 3), Blocks(128, 128, 8, 4), Blocks(128, 128, 8, 3), Blocks(64, 128, 4, 2)],
+    "dt": [Blocks(64, 64, 4, 3), Blocks(64, 256, 4, 1), Blocks(32, 128, 4, 2), Blocks(64, 256, 8, 1)],
+}  # fmt: skip
 
 
-def sweep(name: str, nbytes: int, rate: float, runs: dict[object, Callable[[], None]], count: int) -> object:
-    """Time each variant, a graph of `count` launches, and print the best few. Gives the best one's key."""
-    found: list[tuple[float, object]] = []
-    failed = []
-    for key, run in runs.items():
-        if left() < 0:
-            break
-        try:
-            found.append((seconds(graph_of(run).replay) / count, key))
-        except Exception as error:
-            failed.append(f"{_short(key)} {str(error).strip().splitlines()[-1][:90]}")
-    found.sort(key=lambda pair: pair[0])
-    print(f"-- {name}: {nbytes / 1e6:.1f} MB, floor {nbytes / rate * 1e6:.1f} µs")
-    print("   " + " | ".join(f"{_short(key)} {t * 1e6:.1f}µs {nbytes / t / rate:.0%}" for t, key in found[:7]), flush=True)
+def apply(setting: Setting) -> None:
+    """Let the kernels' choices be these."""
+    by_outputs = {16384: "in", 4096: "out", 65024: "head", 8192: "dt"}
+    projection.choose = lambda rows, outputs, *_: setting[by_outputs[outputs]]
+    projection.choose_whole = lambda *_: setting["x"]
+    mamba1_step.choose = lambda *_: replace(setting["step"], gate=setting.get("z"))
+    falcon_mamba.OUT_SPLITS, falcon_mamba.OUT = setting.get("parts", (1,))[0], setting.get("parts", (1,))[1:]
+    for module in (projection, rows, mamba1_step):
+        module.overlaps = OVERLAPS if setting["pdl"] else lambda device: False
+
+
+def short(value: object) -> str:
+    if isinstance(value, Blocks):
+        return f"{value.outputs}×{value.columns} w{value.warps} s{value.stages} r{value.repeat}"
+    if isinstance(value, Sizes):
+        return f"{value.outputs}×{value.columns} w{value.warps} {value.channels} w{value.advance_warps} a{value.ahead}"
+    return str(value)
+
+
+def tune(model: FalconMamba, b: int, rate: float, setting: Setting, options: dict[str, list[Any]]) -> None:
+    """From a setting on, one choice after the other is replaced by the best of its options in the whole step."""
+    state, inputs = model.make_state(b), inputs_of(b)
+    weights = sum(w.nbytes for w in model.parameters()) - model.backbone.embeddings.weight.nbytes
+    floor = (weights + 2 * sum(m.ssm.nbytes + m.conv.nbytes for m in state.mamba)) / rate
+
+    def timed(setting: Setting) -> float:
+        apply(setting)
+        return seconds(graph_of(FalconMambaStep(model, state, inputs, b)).replay, 15)
+
+    best = timed(setting)
+    print(f"b={b}: {best * 1e3:.3f} ms = {floor / best:.1%} of the floor ({floor * 1e3:.2f} ms)", flush=True)
+    for name, values in options.items():
+        found = [f"[{short(setting[name])}]"]
+        for value in values:
+            if left() < 0:
+                break
+            try:
+                t = timed(setting | {name: value})
+            except Exception as error:
+                found.append(f"{short(value)} {str(error).strip().splitlines()[-1][:60]}")
+                continue
+            found.append(f"{short(value)} {t * 1e3:.3f}")
+            if t < best:
+                best, setting = t, setting | {name: value}
+        print(f"   {name}: " + " | ".join(found), flush=True)
+    print(f"b={b}: {best * 1e3:.3f} ms, {b / best:.0f} tok/s, {floor / best:.1%} of the floor", flush=True)
     print(
-        "   worst " + " | ".join(f"{_short(key)} {t * 1e6:.1f}" for t, key in found[-3:]),
-        *failed,
-        sep="\n   failed ",
+        "   with " + ", ".join(f"{name} {short(value)}" for name, value in setting.items()),
+        f"; {left():.0f} s left",
         flush=True,
     )
-    return found[0][1] if found else None
 
 
-def _short(key: object) -> str:
-    if isinstance(key, Blocks):
-        return f"{key.outputs}×{key.columns}w{key.warps}s{key.stages}a{key.ahead}"
-    if isinstance(key, mamba1_step.Sizes):
-        return f"{key.outputs}×{key.columns}w{key.warps}+{key.channels}w{key.advance_warps} t{key.step} a{key.ahead}"
-    return str(key)
+@triton.jit
+def _wait_and_release(PDL: tl.constexpr):
+    if PDL:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
 
 
-def blocks(*sizes: tuple[int, ...]) -> list[Blocks]:
-    return [Blocks(*size) for size in sizes]
-
-
-ONE_IN = blocks(
-    (1, 2048, 8), (1, 4096, 8), (2, 1024, 4), (2, 2048, 8), (2, 4096, 8), (2, 4096, 16), (4, 1024, 8), (4, 1024, 4),
-    (4, 2048, 8), (4, 4096, 16), (1, 1024, 4), (1, 4096, 4), (2, 2048, 4), (8, 512, 8), (8, 1024, 8), (4, 512, 4),
-    (8, 512, 4),
-)  # fmt: skip
-ONE_OUT = blocks(
-    (1, 512, 8), (1, 1024, 8), (1, 2048, 8), (1, 4096, 8), (1, 8192, 8), (1, 8192, 16), (2, 2048, 8), (2, 4096, 8),
-    (2, 4096, 16), (2, 1024, 4), (1, 1024, 4), (1, 2048, 4), (4, 1024, 8), (4, 2048, 8), (4, 1024, 4), (2, 512, 4),
-    (4, 2048, 16),
-)  # fmt: skip
-ONE_HEAD = blocks(
-    (1, 2048, 8), (1, 4096, 8), (2, 2048, 8), (2, 4096, 16), (4, 1024, 8), (4, 2048, 8), (2, 4096, 8), (1, 4096, 4),
-)  # fmt: skip
-FEW_IN = blocks(
-    (64, 128, 4, 4), (64, 128, 4, 4, 1024), (64, 64, 4, 6), (64, 256, 4, 3), (32, 128, 4, 4), (32, 128, 4, 4, 1024),
-    (32, 256, 4, 4), (128, 64, 4, 4), (128, 128, 8, 3, 1024), (64, 128, 8, 4), (32, 256, 4, 3, 1024),
-)  # fmt: skip
-FEW_OUT = blocks(
-    (32, 128, 4, 4), (32, 128, 4, 4, 2048), (32, 128, 4, 4, 8192), (32, 256, 4, 4), (32, 256, 4, 4, 2048), (16, 256, 4, 4),
-    (16, 256, 4, 4, 2048), (16, 512, 4, 3, 2048), (64, 128, 4, 6, 2048), (32, 256, 8, 4, 2048), (32, 512, 8, 3, 2048),
-)  # fmt: skip
-MANY_IN = blocks(
-    (64, 64, 4, 4), (64, 64, 4, 5, 1024), (64, 128, 4, 4), (64, 128, 4, 3), (128, 64, 4, 4), (128, 64, 8, 4, 1024),
-    (128, 64, 8, 5), (128, 128, 8, 3), (128, 128, 8, 4, 1024), (64, 128, 8, 3), (128, 64, 4, 6),
-)  # fmt: skip
-MANY_OUT = blocks(
-    (32, 128, 4, 4), (32, 128, 4, 4, 2048), (32, 128, 4, 6), (32, 256, 4, 3), (64, 128, 4, 4), (64, 128, 4, 6, 2048),
-    (64, 64, 4, 8), (16, 256, 4, 4), (32, 128, 8, 4), (32, 256, 8, 3, 2048), (64, 256, 8, 3),
-)  # fmt: skip
-STEP_ONE = [
-    mamba1_step.Sizes(o, c, w, channels, aw, ahead=0)
-    for (o, c, w), (channels, aw) in [
-        ((16, 512, 8), (64, 8)), ((8, 512, 4), (64, 8)), ((8, 1024, 8), (64, 8)), ((16, 512, 4), (64, 8)),
-        ((32, 256, 8), (64, 8)), ((16, 1024, 8), (64, 8)), ((4, 2048, 8), (64, 8)), ((16, 512, 8), (32, 4)),
-        ((16, 512, 8), (32, 8)), ((16, 512, 8), (64, 4)), ((8, 1024, 8), (32, 4)), ((8, 1024, 8), (16, 4)),
-        ((4, 2048, 8), (16, 4)), ((4, 2048, 8), (32, 4)),
-    ]
-]  # fmt: skip
-STEP_MANY = [
-    mamba1_step.Sizes(o, c, 4, channels, aw, step=s)
-    for (o, c, s), (channels, aw) in [
-        ((32, 1024, 128), (32, 4)), ((32, 512, 128), (32, 4)), ((16, 1024, 128), (32, 4)), ((32, 1024, 64), (32, 4)),
-        ((32, 2048, 128), (32, 4)), ((32, 1024, 128), (32, 8)), ((32, 1024, 128), (16, 4)), ((32, 1024, 128), (64, 8)),
-        ((32, 1024, 128), (16, 2)), ((32, 1024, 128), (16, 8)),
-    ]
-]  # fmt: skip
-
-
-def sweeps(model: FalconMamba, b: int, rate: float) -> dict[str, object]:
-    """Each kernel by itself over the weights of many layers. Gives the best block sizes."""
-    many = 16
-    step = FalconMambaStep(model, model.make_state(b), inputs_of(b), b)
-    layers, best = step.layers[:many], {}
-    step.h.normal_(), step.xz.normal_(), step.y.normal_()
-
-    def each(call: Callable[..., None]) -> Callable[[], None]:
-        return lambda: [call(layer) for layer in layers] and None
-
-    def convolved(size: Blocks) -> Callable[[], None]:
-        return each(lambda m: projection.project_convolved(step.h, m.in_proj, step.xz, m.conv, norm=m.norm, blocks=size))
-
-    def out(size: Blocks) -> Callable[[], None]:
-        return each(lambda m: projection.project(step.y, m.out_proj, step.h, residual=step.h, blocks=size))
-
-    lists = (ONE_IN, ONE_OUT, ONE_HEAD, STEP_ONE) if b == 1 else (FEW_IN, FEW_OUT, FEW_IN, STEP_MANY)
-    if b > 32:
-        lists = (MANY_IN, MANY_OUT, MANY_IN, STEP_MANY)
-    nbytes = layers[0].in_proj.nbytes
-    best["in"] = sweep(f"in_proj b={b}", nbytes, rate, {s: convolved(s) for s in lists[0]}, many)
-    if b == 1:
-        plain, normal = step.y[:, :4096].contiguous(), Norm(step.norm.weight, 1e-5)
-        size = best["in"] or Blocks(1, 2048)
-        runs = {
-            "plain": each(lambda m: projection.project(plain, m.in_proj, step.xz, blocks=size)),
-            "fp32 x": each(lambda m: projection.project(step.h, m.in_proj, step.xz, blocks=size)),
-            "normed": each(lambda m: projection.project(step.h, m.in_proj, step.xz, norm=normal, blocks=size)),
-        }
-        sweep("in_proj, less of it", nbytes, rate, runs, many)
-    best["out"] = sweep(f"out_proj b={b}", layers[0].out_proj.nbytes, rate, {s: out(s) for s in lists[1]}, many)
-
-    def head(size: Blocks) -> Callable[[], None]:
-        return lambda: (
-            [projection.project(step.h, step.head, step.logits, norm=step.norm, blocks=size) for _ in range(2)] and None
-        )
-
-    best["head"] = sweep(f"lm_head b={b}", step.head.nbytes, rate, {s: head(s) for s in lists[2]}, 2)
-
-    def advance(size: mamba1_step.Sizes) -> Callable[[], None]:
-        scratch = mamba1_step.Scratch.empty(b, layers[0].recurrence, size)
-        active = step.layers[0].conv.active
-        return each(lambda m: mamba1_step.step(step.xz, m.recurrence, m.ssm, active, scratch, step.y, sizes=size))
-
-    m = layers[0].recurrence
-    nbytes = sum(w.nbytes for w in (m.x_proj, m.dt_proj, m.A)) + 2 * step.layers[0].ssm.nbytes
-    best["step"] = sweep(f"x_proj … gate b={b}", nbytes, rate, {s: advance(s) for s in lists[3]}, many)
-    return best
-
-
-# The whole step
-
-
-def whole(model: FalconMamba, b: int, rate: float, best: dict[str, object]) -> None:
-    state, inputs = model.make_state(b), inputs_of(b)
-    unread = model.backbone.embeddings.weight.nbytes
-    weights = sum(w.nbytes for w in model.parameters()) - unread
-    nbytes = weights + 2 * sum(m.ssm.nbytes + m.conv.nbytes for m in state.mamba)
-    defaults = projection.choose, mamba1_step.choose
-
-    def chosen(count: int, outputs: int, width: int, dtype: torch.dtype, gated: bool = False) -> Blocks:
-        name = {16384: "in", 4096: "out", 65024: "head"}.get(outputs, "")
-        found = best.get(name)
-        return found if isinstance(found, Blocks) else defaults[0](count, outputs, width, dtype, gated)
-
-    def timed(pdl: bool, ahead: int, own: bool) -> str:
-        sizes = best.get("step")
-        sizes = sizes if own and isinstance(sizes, mamba1_step.Sizes) else defaults[1](b, 8192, torch.bfloat16)
-        sizes = replace(sizes, ahead=ahead)
-        mamba1_step.choose = lambda *_: sizes
-        projection.choose = chosen if own else defaults[0]
-        for module in (projection, rows, mamba1_step):
-            module.overlaps = OVERLAPS if pdl else lambda device: False
-        graph = graph_of(FalconMambaStep(model, state, inputs, b))
-        t = seconds(graph.replay, 15)
-        return f"{t * 1e3:.3f} ms, {b / t:.0f} tok/s, {nbytes / t / rate:.1%} of the floor ({nbytes / rate * 1e3:.2f} ms)"
-
-    variants = [(True, 256, False), (True, 0, True), (False, 0, True)]
-    if b == 1:
-        variants += [(True, ahead, True) for ahead in (64, 128, 192, 256, 384, 512, 1024)]
-    for pdl, ahead, own in variants:
-        name = f"whole b={b} pdl={pdl:d} ahead={ahead} {'best' if own else 'as in the code'}"
-        attempt(name, lambda pdl=pdl, ahead=ahead, own=own: timed(pdl, ahead, own))
-    projection.choose, mamba1_step.choose = defaults
-    for module in (projection, rows, mamba1_step):
-        module.overlaps = OVERLAPS
+@triton.jit
+def _keep(PDL: tl.constexpr):
+    pass
 
 
 def main() -> None:
     print(torch.cuda.get_device_name(), torch.__version__, triton.__version__)
-    correctness()
+    late = "late" in sys.argv
+    if late:
+        for module in (projection, rows, mamba1_step):
+            module.wait, module.release = _wait_and_release, _keep
+    else:
+        correctness()
     rate = read_rate()
     print(f"read ceiling {rate / 1e12:.2f} TB/s, {left():.0f} s left", flush=True)
     model = model_of(64, torch.bfloat16)
     with torch.inference_mode():
-        for b in (1, 64, 8):
-            best: dict[str, object] = {}
+        few = MANY | {name: replace(MANY[name], stages=4) for name in ("in", "head", "dt")}
+        for b, setting, options in ((1, ONE, ONE_OPTIONS), (64, MANY, MANY_OPTIONS), (8, few, MANY_OPTIONS)):
             try:
-                best = sweeps(model, b, rate)
+                tune(model, b, rate, setting, {} if late else options)
             except Exception as error:
-                print(f"sweep b={b} FAILED {type(error).__name__} {str(error)[-200:]}")
-            whole(model, b, rate, best)
-            print(f"   {left():.0f} s left", flush=True)
+                print(f"b={b} FAILED {type(error).__name__} {str(error)[-200:]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     h → norm, the four input projections, convolution → attention splits and Mamba-2's recurrence, side by side → splits merged,
     gated norm → both output projections, added to h → norm, gate and up, SiLU → down, added to h
 
-More than one row takes two small kernels more, for the norms. A model without a gated norm only merges in the third kernel.
+A model without a gated norm only merges in the third kernel. More than one row takes some small kernels more: what a layer adds to
+h comes in parts, each over some of the columns, and their sum runs in the norm behind them.
 """
 
 from __future__ import annotations
@@ -19,8 +20,20 @@ from modeling.decode.inputs import StepInputs
 from modeling.decode.packing import laid_together
 from modeling.kernels.triton import attention_step, mamba2_step
 from modeling.kernels.triton.attention_step import Past
+from modeling.kernels.triton.launch import overlaps
 from modeling.kernels.triton.mamba2_step import Recurrence
-from modeling.kernels.triton.projection import MAX_ROWS, Convolved, Norm, embed, project, project_convolved, project_gated
+from modeling.kernels.triton.projection import (
+    MAX_ROWS,
+    Blocks,
+    Convolved,
+    Norm,
+    embed,
+    project,
+    project_convolved,
+    project_gated,
+)
+from modeling.kernels.triton.projection import choose as choose_blocks
+from modeling.kernels.triton.rows import normed, padded, project_parts, rows_gated
 from modeling.layers.attention import Attention
 from modeling.layers.mamba2 import Mamba2
 from modeling.layers.norm import RMSNorm
@@ -39,8 +52,33 @@ def supports(model: FalconH1, rows: int) -> bool:
     plain = dtype in (torch.float32, torch.bfloat16, torch.float16) and all(w.dtype == dtype for w in weights)
     small = all(getattr(c, name) <= limit for name, limit in LIMITS.items())
     small = small and c.num_attention_heads // c.num_key_value_heads <= 64
-    divisible = c.multipliers.ssm_in * c.multipliers.attention_in != 0 or not (c.mamba_proj_bias or c.attention_bias)
+    m = c.multipliers
+    divisible = m.mlp[1] != 0 and (m.ssm_in * m.attention_in != 0 or not (c.mamba_proj_bias or c.attention_bias))
     return runs and plain and small and divisible and all(w.device == device for w in weights) and 1 <= rows <= MAX_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """For more than one row: what a layer adds to h without the products' parts, and the MLP's norm and biases under its multiplier
+    (fp32)."""
+
+    mixers_bias: Tensor | None
+    down_bias: Tensor | None
+    norm: Tensor
+    gate_up_bias: Tensor | None
+
+    @classmethod
+    def of(cls, block: FalconH1Block) -> _Added:
+        m, f, down = block.multipliers, block.feed_forward, block.multipliers.mlp[1]
+        pairs = ((block.mamba.out_proj.bias, m.ssm_out), (block.self_attn.o_proj.bias, m.attention_out))
+        mixers = [bias.float() * multiplier for bias, multiplier in pairs if bias is not None]
+        biased = f.down_proj.bias is not None
+        return cls(
+            sum(mixers[1:], mixers[0]) if mixers else None,
+            f.down_proj.bias.float() * down if biased else None,
+            block.pre_ff_layernorm.weight.float() * down,
+            torch.cat((f.gate_proj.bias, f.up_proj.bias)).float() * down if biased else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +99,10 @@ class _Layer:
     gate_up: Tensor
     gate_up_bias: Tensor | None
     down: tuple[Tensor, Tensor | None]
+    added: _Added | None
 
     @classmethod
-    def of(cls, block: FalconH1Block, state: ModelState, i: int, inputs: StepInputs) -> _Layer:
+    def of(cls, block: FalconH1Block, state: ModelState, i: int, inputs: StepInputs, many: bool) -> _Layer:
         assert state.pool is not None
         m, a, f, memory = block.mamba, block.self_attn, block.feed_forward, state.mamba[i]
         gate_up_bias = None if f.gate_proj.bias is None else laid_together(f.gate_proj.bias, f.up_proj.bias)
@@ -82,7 +121,31 @@ class _Layer:
             laid_together(f.gate_proj.weight, f.up_proj.weight),
             gate_up_bias,
             (f.down_proj.weight, f.down_proj.bias),
+            _Added.of(block) if many else None,
         )
+
+
+@dataclass(slots=True)
+class Plan:
+    """Block sizes of the products, as `projection` takes them (None: as it chooses), and of those in parts: how many, then outputs,
+    columns at a time, warps and stages."""
+
+    inputs: Blocks | None = None
+    outputs: Blocks | None = None
+    gate_up: Blocks | None = None
+    down: Blocks | None = None
+    head: Blocks | None = None
+    ssm_parts: tuple[int, int, int, int, int] = (2, 64, 128, 4, 4)
+    attention_parts: tuple[int, int, int, int, int] = (1, 64, 128, 4, 4)
+    down_parts: tuple[int, int, int, int, int] = (4, 64, 128, 4, 4)
+
+
+def choose(dtype: torch.dtype) -> Plan:
+    """As measured (benchmarks/gpu/decode_falcon_h1.py)."""
+    plan = Plan()
+    if dtype == torch.float32:
+        plan.ssm_parts, plan.attention_parts, plan.down_parts = (2, 32, 32, 4, 2), (1, 32, 32, 4, 2), (4, 32, 32, 4, 2)
+    return plan
 
 
 class FalconH1Step:
@@ -92,15 +155,16 @@ class FalconH1Step:
     step are read early by the next one's kernels: between two steps there must be a graph's edge or an ordinary kernel.
     """
 
-    def __init__(self, model: FalconH1, state: ModelState, inputs: StepInputs, rows: int) -> None:
+    def __init__(self, model: FalconH1, state: ModelState, inputs: StepInputs, rows: int, plan: Plan | None = None) -> None:
         c, weight = model.config, model.lm_head.weight
         self.device, self.multipliers, self.rows = weight.device, c.multipliers, rows
+        self.plan = plan or choose(weight.dtype)
         self.ids = inputs.ids[:rows]
         with torch.no_grad():
             self.table, self.head = model.model.embed_tokens.weight.detach(), weight.detach()
             self.norm = _norm(model.model.final_layernorm)
             blocks = enumerate(block for block in model.blocks if isinstance(block, FalconH1Block))
-            self.layers = [_Layer.of(block, state, i, inputs) for i, block in blocks]
+            self.layers = [_Layer.of(block, state, i, inputs, rows > 1) for i, block in blocks]
 
         def empty(width: int, dtype: torch.dtype = weight.dtype) -> Tensor:
             return torch.empty(rows, width, dtype=dtype, device=self.device)
@@ -108,7 +172,7 @@ class FalconH1Step:
         first = self.layers[0]
         self.heads = c.num_attention_heads
         self.query = c.mamba_d_ssm + c.conv_dim + c.mamba_n_heads  # the column where q begins, after Mamba-2's inputs
-        self.h = empty(c.hidden_size)
+        self.h, self.u = empty(c.hidden_size), empty(c.hidden_size)
         self.projected = empty(first.inputs.shape[0])
         self.attended, self.mixed = empty(c.num_attention_heads * c.head_dim), empty(c.mamba_d_ssm)
         self.gated = empty(c.intermediate_size)
@@ -116,36 +180,84 @@ class FalconH1Step:
         self.turns = attention_step.frequencies(c.head_dim, c.rope_theta, self.device)
         self.splits = attention_step.choose(rows, first.past)
         self.channels = mamba2_step.choose(rows, first.ssm)
-        self.parts = attention_step.Scratch.empty(rows, self.heads, c.head_dim, self.splits, self.device)
+        self.partials = attention_step.Scratch.empty(rows, self.heads, c.head_dim, self.splits, self.device)
         self.unnormed = mamba2_step.Scratch.empty(rows, c.mamba_n_heads, c.mamba_d_head, self.channels, self.device)
+        if rows > 1:
+            plan = self.plan
+            count = max(plan.ssm_parts[0] + plan.attention_parts[0], plan.down_parts[0])
+            self.parts = torch.empty(count, rows, c.hidden_size, dtype=torch.float32, device=self.device)
 
     def __call__(self) -> None:
-        m = self.multipliers
+        m, plan = self.multipliers, self.plan
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
             embed(self.ids, self.table, self.h, m.embedding)
+            if self.rows > 1:
+                self._rows()
+                return
             for layer in self.layers:
-                self._layer(layer)
-            project(self.h, self.head, self.logits, norm=self.norm, multiplier=m.lm_head)
+                self._row(layer)
+            project(self.h, self.head, self.logits, norm=self.norm, multiplier=m.lm_head, blocks=plan.head)
 
-    def _layer(self, layer: _Layer) -> None:
-        m, h = self.multipliers, self.h
-        project_convolved(
-            h, layer.inputs, self.projected, layer.conv, norm=layer.norm, scale=layer.scale, bias=layer.inputs_bias
-        )
+    def _row(self, layer: _Layer) -> None:
+        """One layer for one row."""
+        m, h, plan = self.multipliers, self.h, self.plan
+        inputs = (layer.inputs, self.projected, layer.conv)
+        project_convolved(h, *inputs, norm=layer.norm, scale=layer.scale, bias=layer.inputs_bias, blocks=plan.inputs)
         self._mix(layer)
         weight, bias = layer.ssm_out
         second = (self.attended, *layer.attention_out, m.attention_out)
-        project(self.mixed, weight, h, bias=bias, multiplier=m.ssm_out, residual=h, second=second)
+        out = (self.mixed, weight, h)
+        project(*out, bias=bias, multiplier=m.ssm_out, residual=h, second=second, blocks=plan.outputs)
         gate, down = m.mlp
-        project_gated(h, layer.gate_up, self.gated, norm=layer.mlp_norm, bias=layer.gate_up_bias, multiplier=gate)
+        mlp = (layer.gate_up, self.gated)
+        project_gated(h, *mlp, norm=layer.mlp_norm, bias=layer.gate_up_bias, multiplier=gate, blocks=plan.gate_up)
         weight, bias = layer.down
-        project(self.gated, weight, h, bias=bias, multiplier=down, residual=h)
+        project(self.gated, weight, h, bias=bias, multiplier=down, residual=h, blocks=plan.down)
+
+    def _rows(self) -> None:
+        """All layers for more rows; what is added to h stays in parts until the next norm.
+
+        Parts have no multiplier: those of the mixers are in what they read, and the MLP's is in what the MLP reads. Its product
+        is linear in that, but for the gate, whose own multiplier is divided by it.
+        """
+        plan, parts, bias = self.plan, None, None
+        gate, down = self.multipliers.mlp
+        for layer in self.layers:
+            assert layer.added is not None
+            normed(self.h, layer.norm.weight, layer.norm.eps, self.u, parts, bias)
+            inputs = (layer.inputs, self.projected, layer.conv)
+            project_convolved(self.u, *inputs, norm=None, scale=layer.scale, bias=layer.inputs_bias, blocks=plan.inputs)
+            self._mix(layer)
+            split = plan.ssm_parts[0]
+            project_parts(self.mixed, layer.ssm_out[0], self.parts[:split], *plan.ssm_parts[1:])
+            parts = self.parts[: split + plan.attention_parts[0]]
+            project_parts(self.attended, layer.attention_out[0], parts[split:], *plan.attention_parts[1:])
+            normed(self.h, layer.added.norm, layer.mlp_norm.eps, self.u, parts, layer.added.mixers_bias)
+            self._gate(layer, gate / down)
+            parts, bias = self.parts[: plan.down_parts[0]], layer.added.down_bias
+            project_parts(self.gated, layer.down[0], parts, *plan.down_parts[1:])
+        normed(self.h, self.norm.weight, self.norm.eps, self.u, parts, bias)
+        project(self.u, self.head, self.logits, multiplier=self.multipliers.lm_head, blocks=plan.head)
+
+    def _gate(self, layer: _Layer, multiplier: float) -> None:
+        """The MLP's gated product of u, which is normed already."""
+        assert layer.added is not None
+        b, f = self.gated.shape
+        dtype, pdl = self.gated.dtype, overlaps(self.device)
+        blocks = self.plan.gate_up or choose_blocks(b, f, self.h.shape[1], dtype, gated=True)
+        rows_gated[(-(-f // blocks.outputs),)](
+            self.u, layer.gate_up, layer.added.gate_up_bias, multiplier, self.gated, b, O=f, D=self.h.shape[1],
+            OUTPUTS=blocks.outputs, ROWS=padded(b), COLUMNS=blocks.columns, STAGES=blocks.stages, AHEAD=0, PDL=pdl,
+            num_warps=blocks.warps, launch_pdl=pdl,
+        )  # fmt: skip
 
     def _mix(self, layer: _Layer) -> None:
-        """Attention into `attended`, Mamba-2 into `mixed`."""
+        """Attention into `attended`, Mamba-2 into `mixed`; for more than one row under their multipliers."""
+        m = self.multipliers
+        of_attention, of_mamba = (m.attention_out, m.ssm_out) if self.rows > 1 else (1.0, 1.0)
         splits, channels, past, mixer = self.splits, self.channels, layer.past, layer.recurrence
-        attention = (self.projected, self.query, self.heads, past, self.turns, self.parts, splits)
-        mamba = (self.projected, mixer, layer.ssm, past.active, self.unnormed, self.mixed, channels)
+        attention = (self.projected, self.query, self.heads, past, self.turns, self.partials, splits)
+        mamba = (self.projected, mixer, layer.ssm, past.active, self.unnormed, self.mixed, channels, of_mamba)
         if self.rows <= BESIDE:
             mamba2_step.mix(
                 attention_step.attend_arguments(*attention),
@@ -158,12 +270,12 @@ class FalconH1Step:
             attention_step.attend(*attention)
             mamba2_step.advance(*mamba)
         if mixer.norm is None:
-            attention_step.merge(self.parts, past, self.attended, splits)
+            attention_step.merge(self.partials, past, self.attended, splits, of_attention)
             return
         mamba2_step.finish(
-            attention_step.merge_arguments(self.parts, past, self.attended, splits),
-            attention_step.merge_programs(self.parts),
-            mamba2_step.normalise_arguments(self.projected, mixer, self.unnormed, self.mixed),
+            attention_step.merge_arguments(self.partials, past, self.attended, splits, of_attention),
+            attention_step.merge_programs(self.partials),
+            mamba2_step.normalise_arguments(self.projected, mixer, self.unnormed, self.mixed, of_mamba),
             mamba2_step.normalise_programs(mixer, self.unnormed),
         )
 
@@ -180,7 +292,7 @@ def _recurrence(m: Mamba2) -> Recurrence:
 
 
 def _scale_and_bias(m: Mamba2, a: Attention) -> tuple[Tensor, Tensor | None]:
-    """What the rows of in_proj, q, k and v are multiplied by in fp32, and their biases under the part of it that comes before them.
+    """What the rows of in_proj, q, k and v are multiplied by in fp32, and their biases, divided by what comes before them.
 
     Mamba-2: s ∘ (W u m + b) = m s ∘ (W u + b / m); attention likewise, with the keys' multiplier for s.
     """

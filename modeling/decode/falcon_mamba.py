@@ -1,8 +1,9 @@
 """FalconMamba's decode step in four kernels a layer, at the speed its weights can be read.
 
-    h → norm, in_proj, convolution (one kernel) → x_proj → Δ, recurrence, gate → out_proj, added to h
+    h → norm, in_proj's x, convolution → x_proj, and in_proj's z beside it → Δ, recurrence, gate → out_proj, added to h
 
-More than one row takes three small kernels more: the norm, the sum of x_proj's parts, and both before the tensor cores.
+More rows than one take seven: the norm by itself, in_proj, x_proj and out_proj in parts whose sums run in the norms behind
+them, and dt_proj on the tensor cores.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from triton import knobs
 
 from modeling.decode.inputs import StepInputs
 from modeling.kernels.triton import mamba1_step
-from modeling.kernels.triton.mamba1_step import Recurrence, Scratch
+from modeling.kernels.triton.mamba1_step import Gate, Recurrence, Scratch
 from modeling.kernels.triton.projection import MAX_ROWS, Convolved, Norm, embed, project, project_convolved
+from modeling.kernels.triton.rows import normed, project_parts
 from modeling.models.falcon_mamba import FalconMamba, FalconMambaBlock
 from modeling.state import MambaState, ModelState
 
+OUT_SPLITS = 2  # of out_proj's columns for more rows than one, so that its programs are as many as an H200's processors
+OUT, OUT_EXACT = (64, 128, 4, 4), (32, 32, 4, 2)  # outputs, columns at a time, warps, stages; without tensor cores
 LIMITS = {"state_size": 256, "time_step_rank": 1024, "conv_kernel": 16, "hidden_size": 16384}  # tiles hold these whole
 
 
@@ -73,6 +77,7 @@ class FalconMambaStep:
         c, weight = model.config, model.lm_head.weight
         self.device = weight.device
         self.ids = inputs.ids[:rows]
+        self.out_sizes = OUT_EXACT if weight.dtype == torch.float32 else OUT
         with torch.no_grad():
             self.table, self.head = model.backbone.embeddings.weight.detach(), weight.detach()
             self.norm = Norm(model.backbone.norm_f.weight.detach(), model.backbone.norm_f.eps)
@@ -87,17 +92,38 @@ class FalconMambaStep:
         self.y = empty(c.intermediate_size, weight.dtype)
         self.scratch = Scratch.empty(rows, self.layers[0].recurrence)
         self.logits = empty(c.vocab_size, torch.float32)
+        if rows > 1:
+            self.u = empty(c.hidden_size, weight.dtype)
+            self.parts = torch.empty(OUT_SPLITS, rows, c.hidden_size, dtype=torch.float32, device=self.device)
 
     def __call__(self) -> None:
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
             embed(self.ids, self.table, self.h)
-            for layer in self.layers:
-                self._layer(layer)
-            project(self.h, self.head, self.logits, norm=self.norm)
+            if self.h.shape[0] == 1:
+                for layer in self.layers:
+                    self._row(layer)
+                project(self.h, self.head, self.logits, norm=self.norm)
+            else:
+                self._rows()
 
-    def _layer(self, layer: _Layer) -> None:
-        project_convolved(self.h, layer.in_proj, self.xz, layer.conv, norm=layer.norm, bias=layer.in_bias)
-        mamba1_step.step(
-            self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y, ahead=layer.out_proj
-        )  # fmt: skip
+    def _row(self, layer: _Layer) -> None:
+        """One layer for one row."""
+        e = self.y.shape[1]
+        of_x, of_z = (None, None) if layer.in_bias is None else (layer.in_bias[:e], layer.in_bias[e:])
+        project_convolved(self.h, layer.in_proj[:e], self.xz[:, :e], layer.conv, norm=layer.norm, bias=of_x)
+        gate = Gate(self.h, layer.norm, layer.in_proj[e:], of_z)
+        arguments = (self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
+        mamba1_step.step(*arguments, gate=gate, ahead=layer.out_proj)
         project(self.y, layer.out_proj, self.h, bias=layer.out_bias, residual=self.h)
+
+    def _rows(self) -> None:
+        """All layers for more rows; what a layer adds to h stays in parts until the next norm."""
+        parts, bias = None, None
+        for layer in self.layers:
+            normed(self.h, layer.norm.weight, layer.norm.eps, self.u, parts, bias)
+            project_convolved(self.u, layer.in_proj, self.xz, layer.conv, norm=None, bias=layer.in_bias)
+            mamba1_step.step(self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
+            project_parts(self.y, layer.out_proj, self.parts, *self.out_sizes)
+            parts, bias = self.parts, layer.out_bias
+        normed(self.h, self.norm.weight, self.norm.eps, self.u, parts, bias)
+        project(self.u, self.head, self.logits)

@@ -20,6 +20,7 @@ gated_rms_norm = with_twin(reference.gated_rms_norm)
 rms_norm = with_twin(reference.rms_norm)
 selective_scan = with_twin(reference.selective_scan)
 ssd = with_twin(reference.ssd)
+swiglu = with_twin(reference.swiglu)
 
 __all__ = [
     "Choice",
@@ -34,6 +35,7 @@ __all__ = [
     "rotary",
     "selective_scan",
     "ssd",
+    "swiglu",
 ]
 
 

@@ -69,13 +69,15 @@ def selective_scan(
     C: Tensor,
     D: Tensor,
     dt_bias: Tensor,
+    z: Tensor,
     state: Tensor | None = None,
 ) -> Tensor:
-    """Mamba-1's selective scan (Gu & Dao 2023, eq. 2 with zero-order hold on A and Euler on B):
+    """Mamba-1's selective scan (Gu & Dao 2023, eq. 2 with zero-order hold on A and Euler on B) under its gate z:
 
-        Δ_t = softplus(dt_t + dt_bias),   S_t = exp(Δ_t A) ∘ S_{t−1} + (Δ_t x_t) ⊗ B_t,   y_t = S_t C_t + D ∘ x_t
+        Δ_t = softplus(dt_t + dt_bias),   S_t = exp(Δ_t A) ∘ S_{t−1} + (Δ_t x_t) ⊗ B_t,   y_t = (S_t C_t + D ∘ x_t) ∘ SiLU(z_t)
 
-    x, dt (b, l, e); A (e, n) fp32, negative; B, C (b, l, n); D, dt_bias (e); state (b, e, n) fp32. Returns y (b, l, e) fp32.
+    x, dt, z (b, l, e); A (e, n) fp32, negative; B, C (b, l, n); D, dt_bias (e); state (b, e, n) fp32.
+    Returns y (b, l, e) in z's dtype, worked out in fp32.
     """
     x, B, C = x.float(), B.float(), C.float()
     dt = F.softplus(dt.float() + dt_bias)
@@ -83,7 +85,7 @@ def selective_scan(
         y = _selective_step(x[:, 0], dt[:, 0], A, B[:, 0], C[:, 0], state)[:, None]
     else:
         y = _selective_chunks(x, dt, A, B, C, state)
-    return y.addcmul_(x, D.float())
+    return (y.addcmul_(x, D.float()) * F.silu(z)).to(z.dtype)
 
 
 def _selective_step(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor) -> Tensor:
@@ -270,3 +272,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         mask = torch.ones(part.shape[2], m, dtype=torch.bool, device=q.device).tril_(first + start)
         outputs.append(F.scaled_dot_product_attention(part, k, v, attn_mask=mask, enable_gqa=True)[0].transpose(0, 1))
     return torch.cat(outputs)  # l h p
+
+
+def swiglu(gate: Tensor, up: Tensor, multiplier: float) -> Tensor:
+    """The gate of an MLP, up · SiLU(gate · multiplier): gate, up (…, f) → (…, f), each product rounded to their dtype."""
+    return up * F.silu(gate * multiplier)

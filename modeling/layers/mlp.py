@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
+from modeling import kernels
 from modeling.config import FalconH1Config
 from modeling.layers.layer import Layer
 from modeling.layers.linear import Linear
@@ -24,4 +24,4 @@ class MLP(Layer):
     def forward(self, v: Tensor) -> Tensor:
         """v (b, l, d), normed → (b, l, d)."""
         gate, down = self.multipliers
-        return self.down_proj(self.up_proj(v) * F.silu(self.gate_proj(v) * gate)) * down
+        return self.down_proj(kernels.swiglu(self.gate_proj(v), self.up_proj(v), gate)) * down

@@ -102,11 +102,11 @@ class _Scan(torch.autograd.Function):
 
 
 def selective_scan(
-    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt_bias: Tensor, state: Tensor | None = None
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt_bias: Tensor, z: Tensor, state: Tensor | None = None
 ) -> Tensor:
-    """The twin of `reference.selective_scan` without a state: x, dt (b, l, e); A (e, n); B, C (b, l, n) → y (b, l, e) fp32."""
+    """The twin of `reference.selective_scan` without a state: x, dt, z (b, l, e); A (e, n); B, C (b, l, n) → y (b, l, e)."""
     assert state is None, "a scan for training starts from nothing"
     x = x.float().contiguous()
     dt = F.softplus(dt.float() + dt_bias.float()).contiguous()
     y: Tensor = _Scan.apply(x, dt, A.contiguous(), B.float().contiguous(), C.float().contiguous())
-    return y + x * D.float()
+    return ((y + x * D.float()) * F.silu(z)).to(z.dtype)

@@ -118,15 +118,15 @@ def test_selective_scan(length: int, decay: str, continued: bool, elements: int,
     A, shift = DECAYS[decay]
     x, dt = torch.randn(2, length, 6), torch.randn(2, length, 6)
     B, C = torch.randn(2, length, 4), torch.randn(2, length, 4)
-    D, dt_bias = torch.randn(6), torch.randn(6) + shift
+    D, dt_bias, z = torch.randn(6), torch.randn(6) + shift, torch.randn(2, length, 6)
     state = torch.randn(2, 6, 4) if continued else None
     S = torch.zeros(2, 6, 4, dtype=torch.float64) if state is None else state.double()
     steps = softplus(dt + dt_bias)
     expected = []
     for t in range(length):
         S = torch.exp(steps[:, t, :, None] * A) * S + (steps[:, t] * x[:, t])[..., None] * B[:, t, None]
-        expected.append((S * C[:, t, None]).sum(-1) + D * x[:, t])
-    assert_near(reference.selective_scan(x, dt, A, B, C, D, dt_bias, state), torch.stack(expected, dim=1))
+        expected.append(((S * C[:, t, None]).sum(-1) + D * x[:, t]) * silu(z[:, t].double()))
+    assert_near(reference.selective_scan(x, dt, A, B, C, D, dt_bias, z, state), torch.stack(expected, dim=1))
     if state is not None:
         assert_near(state, S)
 
@@ -180,12 +180,12 @@ def test_ssd_limits_the_time_steps_whatever_the_length(length: int, limit: tuple
 def test_scans_keep_a_state_of_fp32_for_inputs_of_bf16() -> None:
     """Rounding goes into the inputs only: the result is that of the same numbers in fp32."""
     inputs = [torch.randn(1, 70, *shape).bfloat16() for shape in ((6,), (6,), (4,), (4,))]
-    A, D, dt_bias = -torch.rand(6, 4), torch.randn(6).bfloat16(), torch.randn(6).bfloat16()
+    A, D, dt_bias, z = -torch.rand(6, 4), torch.randn(6).bfloat16(), torch.randn(6).bfloat16(), torch.randn(1, 70, 6)
     states = [torch.zeros(1, 6, 4), torch.zeros(1, 6, 4)]
     x, dt, B, C = inputs
-    low = reference.selective_scan(x, dt, A, B, C, D, dt_bias, states[0])
+    low = reference.selective_scan(x, dt, A, B, C, D, dt_bias, z, states[0])
     x, dt, B, C = (tensor.float() for tensor in inputs)
-    high = reference.selective_scan(x, dt, A, B, C, D.float(), dt_bias.float(), states[1])
+    high = reference.selective_scan(x, dt, A, B, C, D.float(), dt_bias.float(), z, states[1])
     assert low.dtype == states[0].dtype == torch.float32
     assert torch.equal(low, high)
     assert torch.equal(*states)

@@ -134,12 +134,12 @@ def test_no_tensor_holds_a_state_for_every_token(quirky: Any, cases: ModuleType,
 def test_the_scan_works_chunk_by_chunk(cases: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """The largest tensor of a Mamba-1 scan is the chunk that SCAN_ELEMENTS allows."""
     generator = torch.Generator().manual_seed(0)
-    x, dt = torch.randn(2, 1, 3000, 8, generator=generator)
+    x, dt, z = torch.randn(3, 1, 3000, 8, generator=generator)
     B, C = torch.randn(2, 1, 3000, 64, generator=generator)
     A, D = -torch.rand(8, 64, generator=generator), torch.zeros(8)
     monkeypatch.setattr(reference, "SCAN_ELEMENTS", 500 * 8 * 64)
     with Meter() as meter:
-        reference.selective_scan(x, dt, A, B, C, D, D, torch.zeros(1, 8, 64))
+        reference.selective_scan(x, dt, A, B, C, D, D, z, torch.zeros(1, 8, 64))
     assert meter.largest == 500 * 8 * 64
 
 

@@ -62,8 +62,8 @@ class Convolved:
 class Blocks:
     """What one program takes on: so many outputs, so many columns of W at a time, by so many warps.
 
-    For more than one row: `stages` loads in flight, and `ahead` bytes of each row of W are fetched into L2 while the previous
-    kernel still runs.
+    One row with a gate or a convolution: all columns at once, and `repeat` times so many outputs, one after the other. More
+    rows: `stages` loads in flight, and `ahead` bytes of each row of W fetched into L2 while the previous kernel still runs.
     """
 
     outputs: int
@@ -71,6 +71,7 @@ class Blocks:
     warps: int = 8
     stages: int = 4
     ahead: int = 0
+    repeat: int = 1
 
 
 def project(
@@ -122,15 +123,15 @@ def project_gated(
     """out (b, f) = (U x) · SiLU(multiplier · G x) with x (b, d) normed; weight (2f, d): G's rows, then U's; bias (2f) alike."""
     (b, d), o = x.shape, weight.shape[0] // 2
     pdl = overlaps(x.device)
-    blocks = blocks or choose(b, o, d, weight.dtype, gated=True)
-    grid = (triton.cdiv(o, blocks.outputs),)
     if b == 1:
-        _row_gated[grid](
-            x, weight, norm.weight, norm.eps, bias, multiplier, out, O=o, D=d,
-            OUTPUTS=blocks.outputs, COLUMNS=blocks.columns, PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
+        blocks = blocks or choose_whole(2 * o, d)
+        _row_gated[(triton.cdiv(o, blocks.outputs * blocks.repeat),)](
+            x, weight, norm.weight, norm.eps, bias, multiplier, out, O=o, D=d, WIDE=triton.next_power_of_2(d),
+            OUTPUTS=blocks.outputs, REPEAT=blocks.repeat, PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
         )  # fmt: skip
         return
-    rows_gated[grid](
+    blocks = blocks or choose(b, o, d, weight.dtype, gated=True)
+    rows_gated[(triton.cdiv(o, blocks.outputs),)](
         normed(x, norm.weight, norm.eps), weight, bias, multiplier, out, b, O=o, D=d,
         OUTPUTS=blocks.outputs, ROWS=padded(b), COLUMNS=blocks.columns, STAGES=blocks.stages,
         AHEAD=_ahead(weight, blocks), PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
@@ -143,7 +144,7 @@ def project_convolved(
     out: Tensor,
     conv: Convolved,
     *,
-    norm: Norm,
+    norm: Norm | None,
     scale: Tensor | None = None,
     bias: Tensor | None = None,
     blocks: Blocks | None = None,
@@ -154,17 +155,19 @@ def project_convolved(
     c, k = conv.weight.shape
     assert conv.state.stride() == (c * k, 1, c), "a convolution's state lies tap by tap"
     pdl = overlaps(x.device)
-    blocks = blocks or choose(b, o, d, weight.dtype)
-    grid = (triton.cdiv(o, blocks.outputs),)
     memory = (conv.weight, conv.bias, conv.state, conv.active, conv.first)
     if b == 1:
-        _row_convolved[grid](
-            x, weight, norm.weight, norm.eps, bias, scale, out, *memory, O=o, D=d, C=c, K=k,
-            OUTPUTS=blocks.outputs, COLUMNS=blocks.columns, PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
+        blocks = blocks or choose_whole(o, d)
+        _row_convolved[(triton.cdiv(o, blocks.outputs * blocks.repeat),)](
+            x, weight, *_parts(norm), bias, scale, out, *memory, O=o, D=d, C=c, K=k, WIDE=triton.next_power_of_2(d),
+            OUTPUTS=blocks.outputs, REPEAT=blocks.repeat, PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
         )  # fmt: skip
         return
-    rows_convolved[grid](
-        normed(x, norm.weight, norm.eps), weight, bias, scale, out, *memory, b, O=o, D=d, C=c, K=k,
+    blocks = blocks or choose(b, o, d, weight.dtype)
+    if norm is not None:
+        x = normed(x, norm.weight, norm.eps)
+    rows_convolved[(triton.cdiv(o, blocks.outputs),)](
+        x, weight, bias, scale, out, *memory, b, O=o, D=d, C=c, K=k,
         OUTPUTS=blocks.outputs, ROWS=padded(b), COLUMNS=blocks.columns, STAGES=blocks.stages,
         AHEAD=_ahead(weight, blocks), PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
     )  # fmt: skip
@@ -177,15 +180,23 @@ def embed(ids: Tensor, table: Tensor, out: Tensor, multiplier: float = 1.0) -> N
 
 
 def choose(rows: int, outputs: int, width: int, dtype: torch.dtype, gated: bool = False) -> Blocks:
-    """Block sizes by shape, as measured (benchmarks/gpu/decode_falcon_mamba.py)."""
+    """Block sizes by shape, as measured on an H200 (benchmarks/gpu/decode_falcon_mamba.py)."""
     if rows == 1:
         if outputs * width < 2**20:  # less than 2 MiB: latency is all
             return Blocks(4, min(1024, triton.next_power_of_2(width)), warps=4)
-        return Blocks(1, min(2048, triton.next_power_of_2(width)))
+        return Blocks(2, min(4096, triton.next_power_of_2(width)))
     if dtype == torch.float32:
         return Blocks(32, 32, warps=4, stages=2)
-    per_program = 64 if outputs >= 8192 and not gated else 32
-    return Blocks(per_program, 128 if rows <= 32 else 64, warps=4, stages=4)
+    if gated:
+        return Blocks(32, 128 if rows <= 32 else 64, warps=4, stages=4)
+    return Blocks(64, 128, warps=4, stages=3 if rows > 32 else 4)
+
+
+def choose_whole(outputs: int, width: int) -> Blocks:
+    """The same for one row whose columns are taken at once: 32 weights a thread, and programs enough for some waves."""
+    warps = 8 if width > 1024 else 4
+    each = max(1, 32 * 32 * warps // triton.next_power_of_2(width))
+    return Blocks(each, 0, warps, repeat=max(1, min(4, outputs // (each * 1024))))
 
 
 def _ahead(weight: Tensor, blocks: Blocks) -> int:
@@ -200,9 +211,10 @@ def _parts(norm: Norm | None) -> tuple[Tensor | None, float]:
 
 @triton.jit
 def _embed(ids, table, out, multiplier, D: tl.constexpr, WIDTH: tl.constexpr, PDL: tl.constexpr):
-    release(PDL)
+    """A step begins here. It lets go when the last step has ended: its kernels need not wait for what that one wrote."""
     row, i = tl.program_id(0), tl.arange(0, WIDTH)
     wait(PDL)
+    release(PDL)
     found = tl.load(table + tl.load(ids + row) * D + i, mask=i < D, other=0.0).to(tl.float32)
     tl.store(out + row * D + i, (multiplier * found).to(out.dtype.element_ty), mask=i < D)
 
@@ -256,42 +268,93 @@ def _row_plain(
 
 
 @triton.jit
-def _row_gated(
-    x, w, norm, eps, bias, multiplier, out,
-    O: tl.constexpr, D: tl.constexpr, OUTPUTS: tl.constexpr, COLUMNS: tl.constexpr, PDL: tl.constexpr,
+def _gained(x, norm, gains, i, eps, D: tl.constexpr, TYPE: tl.constexpr):
+    """x (D) in fp32, times the norm's weights if there is a norm, and what it still has to be divided by: √(mean x² + ε)."""
+    v = tl.load(x + i, mask=i < D, other=0.0)
+    inverse = 1.0
+    if norm is None:
+        v = v.to(tl.float32)
+    else:
+        v = v.to(TYPE).to(tl.float32)  # as the law rounds the residual
+        inverse = tl.rsqrt(tl.sum(v * v) / D + eps)
+        v *= gains
+    return v, inverse
+
+
+@triton.jit
+def stream(
+    x, w, norm, eps, bias, scale, out, conv_weight, conv_bias, state, active, conv_first, program,
+    O: tl.constexpr, D: tl.constexpr, C: tl.constexpr, K: tl.constexpr, WIDE: tl.constexpr,
+    OUTPUTS: tl.constexpr, REPEAT: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """out (O) = (U x) · SiLU(multiplier · G x), W (2·O, D) = G over U."""
-    EVEN: tl.constexpr = O % OUTPUTS == 0 and D % COLUMNS == 0
-    release(PDL)
-    o, i = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, COLUMNS)
-    up = w + O * D
-    first_gate, first_up = tile(w, o, i, O, D, EVEN), tile(up, o, i, O, D, EVEN)
+    """out (O) = scale ∘ (norm(x) Wᵀ + bias), of which conv_first … conv_first+C−1 go through the convolution, if any.
+
+    One program of many: x stays in registers, and while one tile of weights is multiplied the next is on its way.
+    """
+    EVEN: tl.constexpr = O % (OUTPUTS * REPEAT) == 0 and D == WIDE
+    i = tl.arange(0, WIDE)
+    o = program * (OUTPUTS * REPEAT) + tl.arange(0, OUTPUTS)
+    weights = tile(w, o, i, O, D, EVEN)
+    gains = i
+    if norm is not None:
+        gains = tl.load(norm + i, mask=i < D, other=0.0).to(tl.float32)
+    r = tl.zeros((1, 1), dtype=tl.int32)
     wait(PDL)
-    gate = _product(x, w, first_gate, norm, eps, o, O, D, OUTPUTS, COLUMNS)[:, None]
-    y = _product(x, up, first_up, norm, eps, o, O, D, OUTPUTS, COLUMNS)[:, None]
-    if bias is not None:
-        gate += of_output(bias, o, O)
-        y += of_output(bias + O, o, O)
-    tl.store(out + o[:, None], (y * silu(multiplier * gate)).to(out.dtype.element_ty), mask=(o < O)[:, None])
+    v, inverse = _gained(x, norm, gains, i, eps, D, weights.dtype)
+    for turn in tl.static_range(REPEAT):
+        inside = (o < O)[:, None]
+        if conv_weight is not None:
+            kept, total, newest, writes = window(state, conv_weight, conv_bias, active, o, r, inside, conv_first, C, K)
+        following = weights
+        if turn + 1 < REPEAT:
+            following = tile(w, o + OUTPUTS, i, O, D, EVEN)
+        y = (tl.sum(weights.to(tl.float32) * v[None, :], axis=1) * inverse)[:, None]
+        if bias is not None:
+            y += of_output(bias, o, O)
+        if scale is not None:
+            y *= of_output(scale, o, O)
+        if conv_weight is not None:
+            y = convolved(y, kept, total, newest, writes, state, o, r, inside, conv_first, C, K)
+        tl.store(out + o[:, None], y.to(out.dtype.element_ty), mask=inside)
+        weights, o = following, o + OUTPUTS
 
 
 @triton.jit
 def _row_convolved(
     x, w, norm, eps, bias, scale, out, conv_weight, conv_bias, state, active, conv_first,
-    O: tl.constexpr, D: tl.constexpr, C: tl.constexpr, K: tl.constexpr,
-    OUTPUTS: tl.constexpr, COLUMNS: tl.constexpr, PDL: tl.constexpr,
+    O: tl.constexpr, D: tl.constexpr, C: tl.constexpr, K: tl.constexpr, WIDE: tl.constexpr,
+    OUTPUTS: tl.constexpr, REPEAT: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """out (O) = scale ∘ (norm(x) Wᵀ + bias), of which the outputs conv_first … conv_first+C−1 go through the convolution."""
     release(PDL)
-    o, i = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, COLUMNS)
-    inside, r = (o < O)[:, None], tl.zeros((1, 1), dtype=tl.int32)
-    first = tile(w, o, i, O, D, O % OUTPUTS == 0 and D % COLUMNS == 0)
+    stream(
+        x, w, norm, eps, bias, scale, out, conv_weight, conv_bias, state, active, conv_first, tl.program_id(0),
+        O, D, C, K, WIDE, OUTPUTS, REPEAT, PDL,
+    )  # fmt: skip
+
+
+@triton.jit
+def _row_gated(
+    x, w, norm, eps, bias, multiplier, out, O: tl.constexpr, D: tl.constexpr, WIDE: tl.constexpr,
+    OUTPUTS: tl.constexpr, REPEAT: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """out (O) = (U x) · SiLU(multiplier · G x), W (2·O, D) = G over U."""
+    EVEN: tl.constexpr = O % (OUTPUTS * REPEAT) == 0 and D == WIDE
+    release(PDL)
+    i = tl.arange(0, WIDE)
+    o = tl.program_id(0) * (OUTPUTS * REPEAT) + tl.arange(0, OUTPUTS)
+    up = w + O * D
+    g, u = tile(w, o, i, O, D, EVEN), tile(up, o, i, O, D, EVEN)
+    gains = tl.load(norm + i, mask=i < D, other=0.0).to(tl.float32)
     wait(PDL)
-    kept, total, newest, writes = window(state, conv_weight, conv_bias, active, o, r, inside, conv_first, C, K)
-    y = _product(x, w, first, norm, eps, o, O, D, OUTPUTS, COLUMNS)[:, None]
-    if bias is not None:
-        y += of_output(bias, o, O)
-    if scale is not None:
-        y *= of_output(scale, o, O)
-    y = convolved(y, kept, total, newest, writes, state, o, r, inside, conv_first, C, K)
-    tl.store(out + o[:, None], y.to(out.dtype.element_ty), mask=inside)
+    v, inverse = _gained(x, norm, gains, i, eps, D, g.dtype)
+    for turn in tl.static_range(REPEAT):
+        next_g, next_u = g, u
+        if turn + 1 < REPEAT:
+            next_g, next_u = tile(w, o + OUTPUTS, i, O, D, EVEN), tile(up, o + OUTPUTS, i, O, D, EVEN)
+        gate = (tl.sum(g.to(tl.float32) * v[None, :], axis=1) * inverse)[:, None]
+        y = (tl.sum(u.to(tl.float32) * v[None, :], axis=1) * inverse)[:, None]
+        if bias is not None:
+            gate += of_output(bias, o, O)
+            y += of_output(bias + O, o, O)
+        tl.store(out + o[:, None], (y * silu(multiplier * gate)).to(out.dtype.element_ty), mask=(o < O)[:, None])
+        g, u, o = next_g, next_u, o + OUTPUTS

@@ -15,8 +15,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from modeling.kernels.triton.launch import overlaps, release, wait
-
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
 
@@ -90,44 +88,69 @@ def convolved(y, kept, total, weight, writes, state, o, r, inside, first, C: tl.
 
 
 @triton.jit
-def prefetch(address, BYTES: tl.constexpr, PDL: tl.constexpr):
-    """Bring BYTES (a multiple of 16) from each of the addresses (int64, aligned to 16) on their way into the L2 cache."""
-    if PDL:
-        tl.inline_asm_elementwise(
-            "cp.async.bulk.prefetch.L2.global [$1], $2; mov.u32 $0, 0;", "=r,l,r",
-            [address, tl.full(address.shape, BYTES, tl.int32)], dtype=tl.int32, is_pure=False, pack=1,
-        )  # fmt: skip
-
-
-@triton.jit
-def _prefetch_rows(w, o, O: tl.constexpr, D: tl.constexpr, AHEAD: tl.constexpr, PDL: tl.constexpr):
-    """The first AHEAD bytes of the rows o of W (O, D), before there is anything to multiply them with."""
-    if AHEAD > 0:
-        row_bytes: tl.constexpr = D * (w.dtype.element_ty.primitive_bitwidth // 8)
-        prefetch(w.to(tl.int64) + tl.minimum(o, O - 1).to(tl.int64) * row_bytes, AHEAD, PDL)
-
-
-@triton.jit
-def _normed(x, weight, out, eps, D: tl.constexpr, WIDTH: tl.constexpr, PDL: tl.constexpr):
-    """out[row] = x / √(mean x² + ε) · weight, rounded where `reference.rms_norm` rounds."""
-    release(PDL)
-    i = tl.arange(0, WIDTH)
+def _normed(
+    x, weight, out, parts, bias, rows, eps, D: tl.constexpr, WIDTH: tl.constexpr, PARTS: tl.constexpr, PDL: tl.constexpr
+):  # fmt: skip
+    """x += Σ parts + bias; out[row] = x / √(mean x² + ε) · weight, rounded where `reference.rms_norm` rounds."""
+    i, row = tl.arange(0, WIDTH), tl.program_id(0).to(tl.int64)
     scale = tl.load(weight + i, mask=i < D, other=0.0)
-    at = tl.program_id(0).to(tl.int64) * D + i
-    wait(PDL)
-    v = tl.load(x + at, mask=i < D, other=0.0).to(scale.dtype).to(tl.float32)
+    at = row * D + i
+    v = tl.load(x + at, mask=i < D, other=0.0)
+    if PARTS > 0:
+        total = v.to(tl.float32)
+        if bias is not None:
+            total += tl.load(bias + i, mask=i < D, other=0.0).to(tl.float32)
+        for part in tl.static_range(PARTS):
+            total += tl.load(parts + (part * rows * D).to(tl.int64) + at, mask=i < D, other=0.0)
+        v = total.to(v.dtype)
+        tl.store(x + at, v, mask=i < D)
+    v = v.to(scale.dtype).to(tl.float32)
     v = (v * tl.rsqrt(tl.sum(v * v) / D + eps)).to(scale.dtype).to(tl.float32)
     tl.store(out + at, (v * scale.to(tl.float32)).to(scale.dtype), mask=i < D)
 
 
-def normed(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """The RMS norm of x (b, d) in the dtype of `weight` (d)."""
+def normed(
+    x: Tensor, weight: Tensor, eps: float, out: Tensor | None = None, parts: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
+    """The RMS norm of x (b, d) in the dtype of `weight` (d). With parts (s, b, d) fp32, x += Σ parts + bias comes first."""
     b, d = x.shape
-    out = torch.empty(b, d, dtype=weight.dtype, device=x.device)
-    pdl = overlaps(x.device)
-    width = triton.next_power_of_2(d)
-    _normed[(b,)](x, weight, out, eps, D=d, WIDTH=width, PDL=pdl, num_warps=8 if width >= 2048 else 4, launch_pdl=pdl)
+    if out is None:
+        out = torch.empty(b, d, dtype=weight.dtype, device=x.device)
+    pdl, width = overlaps(x.device), triton.next_power_of_2(d)
+    _normed[(b,)](
+        x, weight, out, parts, bias, b, eps, D=d, WIDTH=width, PARTS=0 if parts is None else parts.shape[0], PDL=pdl,
+        num_warps=8 if width >= 2048 else 4, launch_pdl=pdl,
+    )  # fmt: skip
     return out
+
+
+def project_parts(
+    x: Tensor, weight: Tensor, parts: Tensor, outputs: int, columns: int, warps: int = 4, stages: int = 4
+) -> None:
+    """parts (s, b, o) fp32 of x Wᵀ, each over its share of the columns: Σ parts is the product. Rows of x may lie apart."""
+    (splits, b, o), d, pdl = parts.shape, weight.shape[1], overlaps(x.device)
+    span = columns * triton.cdiv(d, splits * columns)
+    _rows_parts[(triton.cdiv(o, outputs), splits)](
+        x, weight, parts, b, STRIDE=x.stride(0), O=o, D=d, OUTPUTS=outputs, ROWS=padded(b), SPAN=span, COLUMNS=columns,
+        STAGES=stages, EVEN=o % outputs == 0 and d == splits * span, PDL=pdl, num_warps=warps, launch_pdl=pdl,
+    )  # fmt: skip
+
+
+@triton.jit
+def _rows_parts(
+    x, w, parts, b, STRIDE: tl.constexpr, O: tl.constexpr, D: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr,
+    SPAN: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """parts[split] = x Wᵀ over the SPAN columns of this split."""
+    split = tl.program_id(1)
+    o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
+    acc = tl.zeros((OUTPUTS, ROWS), dtype=tl.float32)
+    for start in tl.range(0, SPAN, COLUMNS, num_stages=STAGES):
+        i = split * SPAN + start + tl.arange(0, COLUMNS)
+        weights = tile(w, o, i, O, D, EVEN)
+        inputs = tl.load(x + r[None, :] * STRIDE + i[:, None], mask=(r < b)[None, :] & (i < D)[:, None], other=0.0)
+        acc = dot(weights, inputs.to(weights.dtype), acc)
+    tl.store(parts + (split * b + r[None, :]) * O + o[:, None], acc, mask=(r < b)[None, :] & (o < O)[:, None])
 
 
 @triton.jit
@@ -152,10 +175,7 @@ def rows_plain(
     PDL: tl.constexpr,
 ):  # fmt: skip
     """out = residual + multiplier · (x Wᵀ + bias) + multiplier₂ · (x₂ W₂ᵀ + bias₂)."""
-    release(PDL)
     o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
-    _prefetch_rows(w, o, O, D, AHEAD, PDL)
-    wait(PDL)
     y = _product(x, w, o, r, b, O, D, OUTPUTS, ROWS, COLUMNS, STAGES)
     if bias is not None:
         y += of_output(bias, o, O)
@@ -180,14 +200,10 @@ def rows_gated(
 ):  # fmt: skip
     """out = (U x) · SiLU(multiplier · G x), W (2·O, D) = G over U."""
     EVEN: tl.constexpr = O % OUTPUTS == 0 and D % COLUMNS == 0
-    release(PDL)
     o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
     up = w + O * D
     gates = tl.zeros((OUTPUTS, ROWS), dtype=tl.float32)
     y = tl.zeros((OUTPUTS, ROWS), dtype=tl.float32)
-    _prefetch_rows(w, o, O, D, AHEAD, PDL)
-    _prefetch_rows(up, o, O, D, AHEAD, PDL)
-    wait(PDL)
     for start in tl.range(0, D, COLUMNS, num_stages=STAGES):
         i = start + tl.arange(0, COLUMNS)
         g, u = tile(w, o, i, O, D, EVEN), tile(up, o, i, O, D, EVEN)
@@ -209,10 +225,7 @@ def rows_convolved(
     PDL: tl.constexpr,
 ):  # fmt: skip
     """out = scale ∘ (x Wᵀ + bias), of which the outputs first … first+C−1 go through the convolution."""
-    release(PDL)
     o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
-    _prefetch_rows(w, o, O, D, AHEAD, PDL)
-    wait(PDL)
     y = _product(x, w, o, r, b, O, D, OUTPUTS, ROWS, COLUMNS, STAGES)
     if bias is not None:
         y += of_output(bias, o, O)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from torch.nn import functional as F
 from modeling.kernels import reference
 
 mamba1_step = pytest.importorskip("modeling.kernels.triton.mamba1_step")
+projection = pytest.importorskip("modeling.kernels.triton.projection")
 
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 2e-3}  # the interpreter cuts bfloat16 off
 SHAPES = ((48, 5, 8), (70, 20, 12))  # e, r, n
@@ -57,7 +60,7 @@ def test_step(rows: int, shape: tuple[int, int, int], dtype: torch.dtype, device
     state = torch.randn(rows, e, n, generator=generator).to(device)
     expected_state = state.double()
     active = torch.tensor([i % 3 != 1 for i in range(rows)], device=device)
-    for sizes in (None, mamba1_step.Sizes(16, 32, 4, channels=16, advance_warps=4, step=16, ahead=64)):
+    for sizes in (None, mamba1_step.Sizes(16, 32, 4, channels=16, advance_warps=4, ahead=64)):
         scratch = mamba1_step.Scratch.empty(rows, m, sizes)
         scratch.parts.fill_(torch.nan)
         xz = torch.randn(rows, 2 * e, generator=generator).to(device, dtype)
@@ -69,6 +72,34 @@ def test_step(rows: int, shape: tuple[int, int, int], dtype: torch.dtype, device
         assert error(out[active], expected[active]) < TOLERANCE[dtype]
         assert error(state, expected_state) < TOLERANCE[dtype]
         assert torch.equal(state[~active].double(), expected_state[~active])
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_gate_beside(dtype: torch.dtype, biased: bool, device: torch.device) -> None:
+    """z may come from the residual by the way, in whatever pieces."""
+    e, r, n, d = 48, 5, 8, 40
+    m = mixer(e, r, n, dtype, device)
+    generator = torch.Generator().manual_seed(0)
+    weight, gains = torch.randn(e, d, generator=generator) * d**-0.5, torch.randn(d, generator=generator)
+    bias = torch.randn(e, generator=generator).to(device, dtype) if biased else None
+    h = torch.randn(1, d, generator=generator).to(device)
+    norm = projection.Norm(gains.to(device, dtype), 1e-5)
+    gate = mamba1_step.Gate(h, norm, weight.to(device, dtype), bias)
+    z = reference.rms_norm(h.to(dtype).double(), norm.weight.double(), 1e-5) @ gate.weight.double().T
+    z = z if bias is None else z + bias
+    for blocks in (None, projection.Blocks(2, 0, 4, repeat=3)):
+        sizes = replace(mamba1_step.choose(1, e, dtype), gate=blocks)
+        xz = torch.randn(1, 2 * e, generator=generator).to(device, dtype)
+        state = torch.randn(1, e, n, generator=generator).to(device)
+        expected_state = state.double()
+        expected = law(torch.cat((xz[:, :e].double(), z), dim=-1), m, expected_state)
+        xz[:, e:] = torch.nan
+        out = torch.full((1, e), torch.nan, dtype=dtype, device=device)
+        active = torch.ones(1, dtype=torch.int32, device=device)
+        mamba1_step.step(xz, m, state, active, mamba1_step.Scratch.empty(1, m), out, gate=gate, sizes=sizes)
+        assert error(out, expected) < TOLERANCE[dtype]
+        assert error(state, expected_state) < TOLERANCE[dtype]
 
 
 def test_small_steps(device: torch.device) -> None:

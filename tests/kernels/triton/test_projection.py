@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from modeling.kernels import reference
 
 projection = pytest.importorskip("modeling.kernels.triton.projection")
+products = pytest.importorskip("modeling.kernels.triton.rows")
 Convolved, Norm = projection.Convolved, projection.Norm
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -139,3 +140,44 @@ def test_rows_do_not_see_each_other(dtype: torch.dtype, device: torch.device) ->
     x[1:] = torch.nan
     projection.project(x, w, found[1], norm=norm)
     assert torch.equal(found[0][0], found[1][0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(40, 130, 3), (33, 64, 2), (20, 24, 4)])
+def test_product_in_parts(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> None:
+    """Their sum is the product, however the columns fall, also where rows of x lie apart; the norm behind adds them to x."""
+    (o, d, splits), rows = shape, 3
+    x = random(rows, 2 * d, seed=1, dtype=dtype, device=device)
+    w = random(o, d, seed=2, dtype=dtype, device=device, scale=d**-0.5)
+    parts = poisoned(splits, rows, o, dtype=torch.float32, device=device)
+    products.project_parts(x[:, :d], w, parts, 16, 32)
+    expected = x[:, :d].double() @ w.double().T
+    assert error(parts.sum(0), expected) < TOLERANCE[dtype]
+    h = random(rows, o, seed=3, dtype=torch.float32, device=device)
+    norm = Norm(random(o, seed=4, dtype=dtype, device=device), EPS)
+    bias = random(o, seed=5, dtype=dtype, device=device)
+    expected = h.double() + expected + bias
+    found = products.normed(h, norm.weight, norm.eps, parts=parts, bias=bias)
+    assert error(h, expected) < TOLERANCE[dtype]
+    assert error(found, normed(h, norm)) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("repeat", [1, 3])
+def test_several_tiles_a_program(repeat: int, device: torch.device) -> None:
+    """One row with a convolution or a gate: outputs that no number of tiles divides."""
+    d, f, c = 40, 23, 11
+    x = random(1, d, seed=1, dtype=torch.float32, device=device)
+    w = random(2 * f, d, seed=2, dtype=torch.float32, device=device, scale=d**-0.5)
+    norm = Norm(random(d, seed=3, dtype=torch.float32, device=device), EPS)
+    blocks = projection.Blocks(4, 0, 4, repeat=repeat)
+    both = normed(x, norm) @ w.double().T
+    out = poisoned(1, f, dtype=torch.float32, device=device)
+    projection.project_gated(x, w, out, norm=norm, blocks=blocks)
+    assert error(out, both[:, f:] * F.silu(both[:, :f])) < 1e-6
+    state = torch.zeros(1, 1, c, device=device).mT
+    taps, active = torch.ones(c, 1, device=device), torch.ones(1, dtype=torch.int32, device=device)
+    out = poisoned(1, 2 * f, dtype=torch.float32, device=device)
+    projection.project_convolved(x, w, out, Convolved(5, taps, None, state, active), norm=norm, blocks=blocks)
+    assert error(state[..., 0], both[:, 5 : 5 + c]) < 1e-6
+    both[:, 5 : 5 + c] = F.silu(both[:, 5 : 5 + c])
+    assert error(out, both) < 1e-6
