@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
@@ -11,6 +11,9 @@ from modeling.decode.inputs import StepInputs
 from modeling.graph import Captured
 from modeling.models import FalconH1, FalconMamba, LanguageModel
 from modeling.state import PAGE, ModelState
+
+if TYPE_CHECKING:
+    from modeling.kernels.triton.pick import Picked
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Rows of a program. A row's result is the same whoever else is in its bucket; other buckets may round differently."""
@@ -33,6 +36,7 @@ class StepPrograms:
         self._slots = state.slots
         self._build = build
         self._captured: dict[int, Captured[Tensor]] = {}
+        self._picked: dict[int, Picked] = {}
 
     def run(self, rows: int) -> Tensor:
         """Extend the active ones of slots 0 … rows−1 → logits (≥ rows, v) fp32, which the next run overwrites."""
@@ -46,6 +50,17 @@ class StepPrograms:
 
             self._captured[bucket] = Captured(run, program.logits.device)
         return self._captured[bucket]()
+
+    def pick(self, logits: Tensor, stops: Tensor, heeds: Tensor) -> tuple[Tensor, Tensor]:
+        """Feed the best token of each row of logits (b, v) back → ids (b) int64, finite (b) bool. See `kernels.triton.pick`."""
+        from modeling.kernels.triton.pick import Picked, pick
+
+        rows, inputs = len(logits), self.inputs
+        if rows not in self._picked:
+            self._picked[rows] = Picked.empty(rows, logits.shape[1], logits.device)
+        out = self._picked[rows]
+        pick(logits, out, inputs.ids[:rows], inputs.active[:rows], inputs.lengths[:rows], stops, heeds)
+        return out.ids, out.finite
 
 
 def programs_for(model: LanguageModel, state: ModelState, context: int | None) -> StepPrograms | None:

@@ -77,12 +77,19 @@ class StepInputs(Protocol):
 
 class Programs(Protocol):
     """Decode steps that need nothing of the host: `run` extends the active ones of slots 0 … rows−1 by the tokens in `inputs`
-    and returns logits (≥ rows, v) fp32, valid until the next run. It changes nothing in `inputs`."""
+    and returns logits (≥ rows, v) fp32, valid until the next run. It changes nothing in `inputs`.
+
+    `pick` takes the best token of each row of logits (b, v) and feeds it back, in place of a sampler: it becomes the row's next
+    id, the length of an active row grows, and a row that `heeds` (b) bool one of `stops` (k) and got it is active no more. It
+    returns ids (b) int64 and whether all logits of the row are finite (b) bool.
+    """
 
     @property
     def inputs(self) -> StepInputs: ...
 
     def run(self, rows: int) -> Tensor: ...
+
+    def pick(self, logits: Tensor, stops: Tensor, heeds: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class Runner:

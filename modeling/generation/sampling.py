@@ -112,6 +112,11 @@ class Plan:
     reporting: Tensor | None
     wanted: dict[int, int]
 
+    @property
+    def plain(self) -> bool:
+        """Whether each row just takes its best token, and nobody asks for more."""
+        return self.penalized is None and self.reporting is None and all(group.route == "greedy" for group in self.groups)
+
 
 class Sampler:
     """Draws the next token of each row by the parameters of its slot.
@@ -266,7 +271,7 @@ class Sampler:
 
 
 def _to_host(tensor: Tensor) -> Tensor:
-    return tensor.to("cpu", non_blocking=True)  # into pinned memory
+    return tensor.to("cpu", non_blocking=True, copy=True)  # into pinned memory; the next draw may overwrite its source
 
 
 def _counts(params: SamplingParams) -> bool:

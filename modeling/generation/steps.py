@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -160,13 +161,16 @@ class Ahead:
         draw in the same way."""
         plan, place = self._sampler.plan(0, len(logits)), logits.data_ptr()
         if self._draw is None or self._draw[0] is not plan or self._draw[1] != place:
-            captured = Captured(lambda: self._feed_back(self._sampler.sample(logits)), logits.device, warm=WARM)
-            self._draw = plan, place, captured
+            draw = partial(self._pick if plan.plain else self._sample, logits)
+            self._draw = plan, place, Captured(draw, logits.device, warm=WARM)
         return self._draw[2]
 
-    def _feed_back(self, draws: Draws) -> Draws:
+    def _pick(self, logits: Tensor) -> Draws:
+        return Draws(*self._programs.pick(logits, self._stops, self._heeds[: len(logits)]))
+
+    def _sample(self, logits: Tensor) -> Draws:
         """Make what was drawn the next tokens; whom a stop id ends takes no further part."""
-        inputs, rows = self._programs.inputs, len(draws.ids)
+        draws, rows, inputs = self._sampler.sample(logits), len(logits), self._programs.inputs
         active = inputs.active[:rows]
         inputs.lengths[:rows].add_(active)
         stopped = (draws.ids[:, None] == self._stops).any(-1) & self._heeds[:rows]

@@ -122,6 +122,14 @@ class ToyPrograms:
             logits[slot] = model.voice(tokens)
         return logits
 
+    def pick(self, logits: Tensor, stops: Tensor, heeds: Tensor) -> tuple[Tensor, Tensor]:
+        inputs, rows = self.inputs, len(logits)
+        ids, finite = logits.argmax(-1), logits.isfinite().all(-1)
+        inputs.ids[:rows] = ids
+        inputs.lengths[:rows] += inputs.active[:rows]
+        inputs.active[:rows] *= ~(torch.isin(ids, stops) & heeds)
+        return ids, finite
+
 
 class ByteDecoder:
     """Ids are UTF-8 bytes; whole characters come out."""
