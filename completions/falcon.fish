@@ -7,11 +7,11 @@ function __falcon_at --description 'Whether the words so far lead to this comman
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --branch --budget --chat-template --color --device --device-map --dtype --file --format --frequency-penalty --kernels --log-file --max-memory --max-new-tokens --max-tokens --min-p --model --model-name-or-path --n-predict --output --prefill-chunk --prefill-response --presence-penalty --prompt --repeat-last-n --repeat-penalty --repetition-penalty --revision --seed --session --snapshot-memory --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --typical-p -f -m -n -o -p -s
+        else if contains -- $word --batch-size --branch --budget --chat-template --color --device --device-map --dtype --file --format --frequency-penalty --kernels --log-file --max-memory --max-new-tokens --max-tokens --min-p --model --model-name-or-path --n-depth --n-gen --n-predict --n-prompt --output --output-file --pg --prefill-chunk --prefill-response --presence-penalty --prompt --repeat-last-n --repeat-penalty --repetition-penalty --repetitions --revision --seed --session --snapshot-memory --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --typical-p -b -d -f -m -n -o -p -r -s
             set skip yes
         else if string match -q -- '-*' $word
             continue
-        else if contains -- (string join ' ' $path $word) 'chat' 'completions' 'config' 'config path' 'config show' 'generate' 'help' 'sessions' 'sessions export' 'sessions list' 'sessions prune' 'sessions rename' 'sessions rm' 'sessions show'
+        else if contains -- (string join ' ' $path $word) 'bench' 'chat' 'completions' 'config' 'config path' 'config show' 'generate' 'help' 'sessions' 'sessions export' 'sessions list' 'sessions prune' 'sessions rename' 'sessions rm' 'sessions show'
             set -a path $word
         else
             set position (math $position + 1)
@@ -24,6 +24,7 @@ end
 
 complete -c falcon -f
 
+complete -c falcon -n '__falcon_at "" 0' -a bench -d 'Measure how fast a model is here, beside what this machine can do'
 complete -c falcon -n '__falcon_at "" 0' -a chat -d 'Talk with a model'
 complete -c falcon -n '__falcon_at "" 0' -a completions -d 'Print the completion script for bash, zsh, fish or powershell'
 complete -c falcon -n '__falcon_at "" 0' -a config -d 'Show what is settled, and where'
@@ -32,6 +33,35 @@ complete -c falcon -n '__falcon_at "" 0' -a help -d 'Explain a topic. Without on
 complete -c falcon -n '__falcon_at "" 0' -a sessions -d 'List, show, export and remove conversations that were kept'
 complete -c falcon -n '__falcon_at ""' -l version -s V -d 'Show the version and exit'
 complete -c falcon -n '__falcon_at ""' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "bench" 0' -x -a 'demo demo-h1 (__fish_complete_directories)'
+complete -c falcon -n '__falcon_at "bench"' -l model -l model-name-or-path -s m -x -a 'demo demo-h1 (__fish_complete_directories)' -d 'Hugging Face id, local folder, demo or demo-h1'
+complete -c falcon -n '__falcon_at "bench"' -l revision -x -d 'Branch, tag or commit of a Hugging Face id'
+complete -c falcon -n '__falcon_at "bench"' -l offline -d 'Use what is on this machine; never the network'
+complete -c falcon -n '__falcon_at "bench"' -l dtype -l torch-dtype -x -a 'auto bfloat16 float16 float32' -d 'Number format of the weights, or a list of them'
+complete -c falcon -n '__falcon_at "bench"' -l device -x -a 'auto cuda cpu mps' -d 'Where to run'
+complete -c falcon -n '__falcon_at "bench"' -l device-map -x -a 'auto' -d 'Spread a large model over devices, host memory and disk'
+complete -c falcon -n '__falcon_at "bench"' -l max-memory -x -d 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+complete -c falcon -n '__falcon_at "bench"' -l kernels -x -a 'auto triton torch mamba-ssm' -d 'Which fast operations to use, or a list to compare'
+complete -c falcon -n '__falcon_at "bench"' -l prefill-chunk -x -d 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+complete -c falcon -n '__falcon_at "bench"' -l random-weights -d 'Make the weights up on the device: MODEL needs a config.json only'
+complete -c falcon -n '__falcon_at "bench"' -l n-prompt -s p -x -d 'Read prompts of N tokens (512; 0: none)'
+complete -c falcon -n '__falcon_at "bench"' -l n-gen -s n -x -d 'Write N tokens (128; 0: none)'
+complete -c falcon -n '__falcon_at "bench"' -l pg -x -d 'Read P tokens, then write N; may be repeated'
+complete -c falcon -n '__falcon_at "bench"' -l n-depth -s d -x -d 'With N tokens in the state already (0)'
+complete -c falcon -n '__falcon_at "bench"' -l batch-size -s b -x -d 'N sequences at once (1)'
+complete -c falcon -n '__falcon_at "bench"' -l repetitions -s r -x -d 'Measure each test so often, after a warm-up'
+complete -c falcon -n '__falcon_at "bench"' -l greedy -d 'Take the likeliest token, whatever the checkpoint\'s own sampling is'
+complete -c falcon -n '__falcon_at "bench"' -l temperature -l temp -x -d 'Draw at this temperature; 0: the likeliest'
+complete -c falcon -n '__falcon_at "bench"' -l top-k -x -d 'Draw from the K most likely tokens'
+complete -c falcon -n '__falcon_at "bench"' -l top-p -x -d 'Draw from the most likely that sum to P'
+complete -c falcon -n '__falcon_at "bench"' -l output -s o -x -a 'md csv json jsonl' -d 'Form of the results; default: a table on a terminal, else md'
+complete -c falcon -n '__falcon_at "bench"' -l output-file -r -F -d 'Write the results to a file, in the form of its ending'
+complete -c falcon -n '__falcon_at "bench"' -l quiet -s q -d 'No notices and no progress'
+complete -c falcon -n '__falcon_at "bench"' -l no-progress -d 'No progress on stderr'
+complete -c falcon -n '__falcon_at "bench"' -l color -x -a 'auto always never' -d 'Colours; auto: on a terminal, unless NO_COLOR is set'
+complete -c falcon -n '__falcon_at "bench"' -l log-file -r -F -d 'Add what happens, with times, to a file'
+complete -c falcon -n '__falcon_at "bench"' -l debug -d 'Show the traceback of an error, and what libraries have to say'
+complete -c falcon -n '__falcon_at "bench"' -l help -s h -d 'Show this message and exit'
 complete -c falcon -n '__falcon_at "chat" 0' -x -a 'demo demo-h1 (__fish_complete_directories)'
 complete -c falcon -n '__falcon_at "chat"' -l stdin-turns -d 'Take one turn from each line of standard input'
 complete -c falcon -n '__falcon_at "chat"' -l model -l model-name-or-path -s m -x -a 'demo demo-h1 (__fish_complete_directories)' -d 'Hugging Face id, local folder, demo or demo-h1'
@@ -42,7 +72,7 @@ complete -c falcon -n '__falcon_at "chat"' -l device -x -a 'auto cuda cpu mps' -
 complete -c falcon -n '__falcon_at "chat"' -l device-map -x -a 'auto' -d 'Spread a large model over devices, host memory and disk'
 complete -c falcon -n '__falcon_at "chat"' -l max-memory -x -d 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
 complete -c falcon -n '__falcon_at "chat"' -l kernels -x -a 'auto triton torch mamba-ssm' -d 'Which implementation of the fast operations to use'
-complete -c falcon -n '__falcon_at "chat"' -l prefill-chunk -x -d 'Prompt tokens read at once'
+complete -c falcon -n '__falcon_at "chat"' -l prefill-chunk -x -d 'Prompt tokens read at once (default: 512, on a GPU 4096)'
 complete -c falcon -n '__falcon_at "chat"' -l system -x -d 'The system prompt'
 complete -c falcon -n '__falcon_at "chat"' -l system-file -r -F -d 'Read the system prompt from a file'
 complete -c falcon -n '__falcon_at "chat"' -l chat-template -x -a 'FILE STR' -d 'A chat template (jinja) in place of the model\'s own'
@@ -69,12 +99,12 @@ complete -c falcon -n '__falcon_at "chat"' -l frequency-penalty -x -d 'Subtracte
 complete -c falcon -n '__falcon_at "chat"' -l seed -s s -x -d 'Makes a sampled answer repeatable; random if not given'
 complete -c falcon -n '__falcon_at "chat"' -l stop -x -d 'End the answer before this text; may be repeated'
 complete -c falcon -n '__falcon_at "chat"' -l ignore-eos -d 'Go on when the model wants to end'
-complete -c falcon -n '__falcon_at "chat"' -l stats -d 'Show counts and speeds on stderr at the end'
 complete -c falcon -n '__falcon_at "chat"' -l quiet -s q -d 'No notices and no progress'
 complete -c falcon -n '__falcon_at "chat"' -l no-progress -d 'No progress on stderr'
 complete -c falcon -n '__falcon_at "chat"' -l color -x -a 'auto always never' -d 'Colours; auto: on a terminal, unless NO_COLOR is set'
 complete -c falcon -n '__falcon_at "chat"' -l log-file -r -F -d 'Add what happens, with times, to a file'
 complete -c falcon -n '__falcon_at "chat"' -l debug -d 'Show the traceback of an error, and what libraries have to say'
+complete -c falcon -n '__falcon_at "chat"' -l stats -d 'Show counts and speeds on stderr at the end'
 complete -c falcon -n '__falcon_at "chat"' -l help -s h -d 'Show this message and exit'
 complete -c falcon -n '__falcon_at "completions" 0' -x -a 'bash zsh fish powershell'
 complete -c falcon -n '__falcon_at "completions"' -l help -s h -d 'Show this message and exit'
@@ -110,7 +140,7 @@ complete -c falcon -n '__falcon_at "generate"' -l device -x -a 'auto cuda cpu mp
 complete -c falcon -n '__falcon_at "generate"' -l device-map -x -a 'auto' -d 'Spread a large model over devices, host memory and disk'
 complete -c falcon -n '__falcon_at "generate"' -l max-memory -x -d 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
 complete -c falcon -n '__falcon_at "generate"' -l kernels -x -a 'auto triton torch mamba-ssm' -d 'Which implementation of the fast operations to use'
-complete -c falcon -n '__falcon_at "generate"' -l prefill-chunk -x -d 'Prompt tokens read at once'
+complete -c falcon -n '__falcon_at "generate"' -l prefill-chunk -x -d 'Prompt tokens read at once (default: 512, on a GPU 4096)'
 complete -c falcon -n '__falcon_at "generate"' -l max-tokens -l max-new-tokens -l n-predict -s n -x -d 'Longest answer in tokens; -1: until the model ends'
 complete -c falcon -n '__falcon_at "generate"' -l temperature -l temp -x -d '0 takes the most likely token; more is freer'
 complete -c falcon -n '__falcon_at "generate"' -l greedy -d 'The same as --temperature 0'
@@ -125,14 +155,14 @@ complete -c falcon -n '__falcon_at "generate"' -l frequency-penalty -x -d 'Subtr
 complete -c falcon -n '__falcon_at "generate"' -l seed -s s -x -d 'Makes a sampled answer repeatable; random if not given'
 complete -c falcon -n '__falcon_at "generate"' -l stop -x -d 'End the answer before this text; may be repeated'
 complete -c falcon -n '__falcon_at "generate"' -l ignore-eos -d 'Go on when the model wants to end'
-complete -c falcon -n '__falcon_at "generate"' -l stats -d 'Show counts and speeds on stderr at the end'
 complete -c falcon -n '__falcon_at "generate"' -l quiet -s q -d 'No notices and no progress'
 complete -c falcon -n '__falcon_at "generate"' -l no-progress -d 'No progress on stderr'
 complete -c falcon -n '__falcon_at "generate"' -l color -x -a 'auto always never' -d 'Colours; auto: on a terminal, unless NO_COLOR is set'
 complete -c falcon -n '__falcon_at "generate"' -l log-file -r -F -d 'Add what happens, with times, to a file'
 complete -c falcon -n '__falcon_at "generate"' -l debug -d 'Show the traceback of an error, and what libraries have to say'
+complete -c falcon -n '__falcon_at "generate"' -l stats -d 'Show counts and speeds on stderr at the end'
 complete -c falcon -n '__falcon_at "generate"' -l help -s h -d 'Show this message and exit'
-complete -c falcon -n '__falcon_at "help" 0' -x -a 'chat completions config environment exit-codes generate help models sampling sessions'
+complete -c falcon -n '__falcon_at "help" 0' -x -a 'bench chat completions config environment exit-codes generate help models sampling sessions'
 complete -c falcon -n '__falcon_at "help"' -l help -s h -d 'Show this message and exit'
 complete -c falcon -n '__falcon_at "sessions" 0' -a export -d 'Write a session to a file, or to stdout'
 complete -c falcon -n '__falcon_at "sessions" 0' -a list -d 'List all sessions, the one used last first'

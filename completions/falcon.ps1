@@ -3,9 +3,10 @@
 Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
-    $valued = @('--branch', '--budget', '--chat-template', '--color', '--device', '--device-map', '--dtype', '--file', '--format', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-predict', '--output', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--revision', '--seed', '--session', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-f', '-m', '-n', '-o', '-p', '-s')
+    $valued = @('--batch-size', '--branch', '--budget', '--chat-template', '--color', '--device', '--device-map', '--dtype', '--file', '--format', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--output', '--output-file', '--pg', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-b', '-d', '-f', '-m', '-n', '-o', '-p', '-r', '-s')
     $commands = @{
         'falcon' = [ordered]@{
+            'bench' = 'Measure how fast a model is here, beside what this machine can do'
             'chat' = 'Talk with a model'
             'completions' = 'Print the completion script for bash, zsh, fish or powershell'
             'config' = 'Show what is settled, and where'
@@ -33,6 +34,48 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
+        'falcon bench' = [ordered]@{
+            '--model' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
+            '-m' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--dtype' = 'Number format of the weights, or a list of them'
+            '--torch-dtype' = 'Number format of the weights, or a list of them'
+            '--device' = 'Where to run'
+            '--device-map' = 'Spread a large model over devices, host memory and disk'
+            '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+            '--kernels' = 'Which fast operations to use, or a list to compare'
+            '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--random-weights' = 'Make the weights up on the device: MODEL needs a config.json only'
+            '--n-prompt' = 'Read prompts of N tokens (512; 0: none)'
+            '-p' = 'Read prompts of N tokens (512; 0: none)'
+            '--n-gen' = 'Write N tokens (128; 0: none)'
+            '-n' = 'Write N tokens (128; 0: none)'
+            '--pg' = 'Read P tokens, then write N; may be repeated'
+            '--n-depth' = 'With N tokens in the state already (0)'
+            '-d' = 'With N tokens in the state already (0)'
+            '--batch-size' = 'N sequences at once (1)'
+            '-b' = 'N sequences at once (1)'
+            '--repetitions' = 'Measure each test so often, after a warm-up'
+            '-r' = 'Measure each test so often, after a warm-up'
+            '--greedy' = 'Take the likeliest token, whatever the checkpoint''s own sampling is'
+            '--temperature' = 'Draw at this temperature; 0: the likeliest'
+            '--temp' = 'Draw at this temperature; 0: the likeliest'
+            '--top-k' = 'Draw from the K most likely tokens'
+            '--top-p' = 'Draw from the most likely that sum to P'
+            '--output' = 'Form of the results; default: a table on a terminal, else md'
+            '-o' = 'Form of the results; default: a table on a terminal, else md'
+            '--output-file' = 'Write the results to a file, in the form of its ending'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
         'falcon chat' = [ordered]@{
             '--stdin-turns' = 'Take one turn from each line of standard input'
             '--model' = 'Hugging Face id, local folder, demo or demo-h1'
@@ -46,7 +89,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--device-map' = 'Spread a large model over devices, host memory and disk'
             '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
             '--kernels' = 'Which implementation of the fast operations to use'
-            '--prefill-chunk' = 'Prompt tokens read at once'
+            '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
             '--system' = 'The system prompt'
             '--system-file' = 'Read the system prompt from a file'
             '--chat-template' = 'A chat template (jinja) in place of the model''s own'
@@ -82,13 +125,13 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-s' = 'Makes a sampled answer repeatable; random if not given'
             '--stop' = 'End the answer before this text; may be repeated'
             '--ignore-eos' = 'Go on when the model wants to end'
-            '--stats' = 'Show counts and speeds on stderr at the end'
             '--quiet' = 'No notices and no progress'
             '-q' = 'No notices and no progress'
             '--no-progress' = 'No progress on stderr'
             '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
             '--log-file' = 'Add what happens, with times, to a file'
             '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--stats' = 'Show counts and speeds on stderr at the end'
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
@@ -144,7 +187,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--device-map' = 'Spread a large model over devices, host memory and disk'
             '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
             '--kernels' = 'Which implementation of the fast operations to use'
-            '--prefill-chunk' = 'Prompt tokens read at once'
+            '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
             '--max-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--max-new-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--n-predict' = 'Longest answer in tokens; -1: until the model ends'
@@ -165,13 +208,13 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-s' = 'Makes a sampled answer repeatable; random if not given'
             '--stop' = 'End the answer before this text; may be repeated'
             '--ignore-eos' = 'Go on when the model wants to end'
-            '--stats' = 'Show counts and speeds on stderr at the end'
             '--quiet' = 'No notices and no progress'
             '-q' = 'No notices and no progress'
             '--no-progress' = 'No progress on stderr'
             '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
             '--log-file' = 'Add what happens, with times, to a file'
             '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--stats' = 'Show counts and speeds on stderr at the end'
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
@@ -220,6 +263,17 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         }
     }
     $values = @{
+        'falcon bench --model' = @('demo', 'demo-h1')
+        'falcon bench --model-name-or-path' = @('demo', 'demo-h1')
+        'falcon bench -m' = @('demo', 'demo-h1')
+        'falcon bench --dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon bench --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon bench --device' = @('auto', 'cuda', 'cpu', 'mps')
+        'falcon bench --device-map' = @('auto')
+        'falcon bench --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon bench --output' = @('md', 'csv', 'json', 'jsonl')
+        'falcon bench -o' = @('md', 'csv', 'json', 'jsonl')
+        'falcon bench --color' = @('auto', 'always', 'never')
         'falcon chat --model' = @('demo', 'demo-h1')
         'falcon chat --model-name-or-path' = @('demo', 'demo-h1')
         'falcon chat -m' = @('demo', 'demo-h1')
@@ -243,9 +297,10 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon sessions export --format' = @('md', 'json', 'jsonl')
     }
     $arguments = @{
+        'falcon bench 0' = @('demo', 'demo-h1')
         'falcon chat 0' = @('demo', 'demo-h1')
         'falcon completions 0' = @('bash', 'zsh', 'fish', 'powershell')
-        'falcon help 0' = @('chat', 'completions', 'config', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
+        'falcon help 0' = @('bench', 'chat', 'completions', 'config', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
     }
 
     $path = 'falcon'

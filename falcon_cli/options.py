@@ -275,10 +275,9 @@ class TemplateOptions(Group):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputOptions(Group):
-    """What is told besides the answer, and how it looks."""
+class MannerOptions(Group):
+    """What is told besides the result, and how it looks."""
 
-    stats: Annotated[bool, typer.Option("--stats", help="Show counts and speeds on stderr at the end.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notices and no progress.")] = False
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress on stderr.")] = False
     color: Annotated[Color, typer.Option(help="Colours; auto: on a terminal, unless NO_COLOR is set.")] = "auto"
@@ -293,6 +292,13 @@ class OutputOptions(Group):
         console.manner.debug = self.debug
         if self.log_file is not None:
             log.start(self.log_file, everything=self.debug)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions(MannerOptions):
+    """The same for commands that answer."""
+
+    stats: Annotated[bool, typer.Option("--stats", help="Show counts and speeds on stderr at the end.")] = False
 
 
 GROUPS: tuple[type[Group], ...] = (ModelOptions, SamplingOptions, TemplateOptions, OutputOptions)

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import psutil
 import torch
 
-from modeling import kernels
-from modeling.checkpoint.files import Checkpoint, find
+from modeling import bench, kernels
+from modeling.ceiling import measure_ceiling
+from modeling.checkpoint.files import Checkpoint, find, find_config
 from modeling.checkpoint.identity import identify, of_text
 from modeling.checkpoint.load import load
+from modeling.checkpoint.noise import random_model
 from modeling.checkpoint.placement import Plan, free_memory, prefill_chunk
 from modeling.checkpoint.statefile import read_state, write_state
 from modeling.config import load_config
 from modeling.decode.programs import StepPrograms, programs_for
 from modeling.errors import StateRefused
+from modeling.generation.answer import Decoder
 from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 from modeling.generation.session import BUDGET, Session
 from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
 from modeling.models import LanguageModel
+from modeling.roofline import roofline
 from modeling.state import ModelState, Snapshot
 from modeling.text.chat import ChatFormat
 from modeling.text.stream import StreamDecoder
 from modeling.text.tokenizer import Tokenizer
+from modeling.timings import BenchCase, BenchResult
 
 _KV_SHARE = 0.5  # of the memory that the weights leave free, for the keys and values of all slots
 
@@ -129,9 +135,75 @@ def open_language_model(spec: ModelSpec, *, slots: int = 1, progress: ProgressSi
     return _load(find(spec, progress), spec, slots, progress)
 
 
+def random_language_model(
+    spec: ModelSpec, *, slots: int = 1, seed: int = 0, progress: ProgressSink | None = None
+) -> LanguageModel:
+    """The shape of a model from its config.json alone, with random weights made on the device. Raises as `open_model` does."""
+    return _random(find_config(spec), spec, slots, progress, seed)
+
+
+def measure(
+    spec: ModelSpec,
+    cases: Sequence[BenchCase],
+    *,
+    repetitions: int = 5,
+    random_weights: bool = False,
+    sampling: Mapping[str, Any] | None = None,
+    progress: ProgressSink | None = None,
+    began: Callable[[BenchCase], None] | None = None,
+) -> Iterator[BenchResult]:
+    """Measure each case `repetitions` times on the path that answers take, and beside it, in this process, the ceiling.
+
+    Tokens are drawn as the checkpoint wants it, but for what `sampling` says of `SamplingParams`. `random_weights` measures a
+    shape: config.json is enough. `began` is told of each case as it begins. Raises as `open_model` does, and `ContextExceeded`
+    for a case that is too long for the model; what was measured before an error has been yielded.
+    """
+    checkpoint = find_config(spec) if random_weights else find(spec, progress)
+    config, defaults, chunk = load_config(checkpoint.folder), read_defaults(checkpoint.folder), prefill_chunk(spec)
+    bench.check(cases, config.max_position_embeddings, chunk)
+    decoder: Callable[[], Decoder] = bench.Numbers
+    stop_ids = defaults.stop_ids
+    if not random_weights:
+        tokenizer = Tokenizer.from_folder(checkpoint.folder)
+        decoder, stop_ids = (lambda: StreamDecoder(tokenizer)), stop_ids | tokenizer.end_of_turn_ids
+    bench.clear()  # of what was measured before
+    started = perf_counter()
+    model = (_random if random_weights else _load)(checkpoint, spec, max(case.batch for case in cases), progress)
+    loaded = perf_counter() - started
+
+    def engine(slots: int, context: int) -> Engine:
+        runner = Runner(model, slots, chunk, context)
+        return Engine(runner, decoder, stop_ids, programs=_programs(model, runner))
+
+    def describe(engine: Engine) -> ModelInfo:
+        return _describe(checkpoint, model, engine.runner, _reasons())
+
+    weight = next(model.parameters())
+    subject = bench.Subject(
+        model,
+        engine,
+        describe,
+        replace(roofline(config, weight.itemsize), weight_bytes=bench.weights_read(model)),
+        measure_ceiling(model.device, weight.dtype),
+        replace(defaults.sampling, **(sampling or {})),
+        loaded,
+        random_weights,
+    )
+    yield from bench.run(subject, cases, repetitions, began)
+
+
+def _random(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None, seed: int = 0) -> LanguageModel:
+    use_physical_cores()
+    model = random_model(load_config(checkpoint.folder), spec, slots=slots, seed=seed)
+    return _with_kernels(model, spec, progress)
+
+
 def _load(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None) -> LanguageModel:
     use_physical_cores()
-    model = load(checkpoint, load_config(checkpoint.folder), spec, progress, slots=slots)
+    return _with_kernels(load(checkpoint, load_config(checkpoint.folder), spec, progress, slots=slots), spec, progress)
+
+
+def _with_kernels(model: LanguageModel, spec: ModelSpec, progress: ProgressSink | None) -> LanguageModel:
     if kernels.choose(spec.kernels, model.device).name == "triton" and progress is not None:
         kernels.announce(progress)
     return model
@@ -177,10 +249,15 @@ def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults)
         notices.append(f"generation_config.json asks for {', '.join(defaults.ignored)}, which falcon does not follow")
     if isinstance(model.placement, Plan) and not model.placement.resident:
         notices.append(f"weights are spread: {model.placement.summary()}; expect it to be slower")
-    notices += [f"the torch kernels run, not the fast ones: {why}" for why in kernels.current().reasons.values()]
+    notices += _reasons()
     if model.max_positions is not None and runner.max_positions != model.max_positions:
         notices.append(f"memory holds {runner.max_positions} of the model's {model.max_positions} positions")
     return tuple(notices)
+
+
+def _reasons() -> tuple[str, ...]:
+    """Why fast kernels do not run, where they were to."""
+    return tuple(f"the torch kernels run, not the fast ones: {why}" for why in kernels.current().reasons.values())
 
 
 def _describe(checkpoint: Checkpoint, model: LanguageModel, runner: Runner, notices: tuple[str, ...]) -> ModelInfo:

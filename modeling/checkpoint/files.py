@@ -47,6 +47,19 @@ def find(spec: ModelSpec, progress: ProgressSink | None = None) -> Checkpoint:
     return checkpoint
 
 
+def find_config(spec: ModelSpec) -> Checkpoint:
+    """The folder with the config.json of what `spec.name` means. Weights and tokenizer need not be there, nor are they fetched.
+
+    Raises as `find` does.
+    """
+    path = _local(spec)
+    if path is None:
+        path = hub.download_config(spec.name, spec.revision, spec.offline)
+        return Checkpoint(path, spec.name, path.name)
+    _check_config(path)
+    return Checkpoint(path, spec.name)
+
+
 def _local(spec: ModelSpec) -> Path | None:
     """The folder that `spec.name` names; None if the name is one for the hub to know."""
     name = spec.name
@@ -89,8 +102,8 @@ def _neighbour(path: Path) -> str:
     return found if any(found == f"did you mean {candidate}?" for candidate in beside) else ""
 
 
-def _check(folder: Path) -> None:
-    """What can be said about a folder without opening its weights."""
+def _check_config(folder: Path) -> None:
+    """A folder without a config is none of a checkpoint."""
     if not (folder / CONFIG).exists():
         snapshots = folder / "snapshots"
         inner = (
@@ -98,6 +111,11 @@ def _check(folder: Path) -> None:
         )
         hint = f"did you mean {inner[0]}?" if inner else "name the folder of a Hugging Face checkpoint"
         raise ModelNotFound(f"{folder} has no {CONFIG}", hint)
+
+
+def _check(folder: Path) -> None:
+    """What can be said about a folder without opening its weights."""
+    _check_config(folder)
     weight_files(folder)
     # A repository cloned without git-LFS has pointers for tokenizers, too. Nothing that will be read may be a pipe (reading it
     # would never end) or a link to a file of somebody else (its text would become part of the prompt).

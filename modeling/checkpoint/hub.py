@@ -59,6 +59,24 @@ def download(repository: str, revision: str | None, offline: bool, progress: Pro
                 raise unreachable from None
 
 
+def download_config(repository: str, revision: str | None, offline: bool) -> Path:
+    """The folder in the hub's cache with the config.json of `repository`, and perhaps nothing else. Raises as `download`."""
+    _check_names(repository, revision)
+    from huggingface_hub import constants
+
+    if offline or constants.HF_HUB_OFFLINE:
+        return _cached_config(repository, revision)
+    with _quiet():
+        try:
+            download = _Download(repository, revision, None)
+            return download.fetch(CONFIG, download.revision).parent
+        except _Unreachable as unreachable:
+            try:
+                return _cached_config(repository, revision)
+            except FalconError:
+                raise unreachable from None
+
+
 def is_repository(name: str) -> bool:
     """Whether `name` can be a repository's id: one or two plain words, nothing that could leave a folder."""
     return bool(_REPOSITORY.fullmatch(name)) and ".." not in name and "--" not in name and not name.endswith((".git", ".", "-"))
@@ -274,24 +292,32 @@ class _Meter:
 
 def _cached(repository: str, revision: str | None) -> Path:
     """The folder in the cache, if all of it is there. Raises `ModelNotFound` if nothing is, `DownloadFailed` if a part is."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    at = f"{repository} at revision {revision!r}" if revision else repository
-    try:
-        folder = Path(hf_hub_download(repository, CONFIG, revision=revision, local_files_only=True)).parent
-    except LocalEntryNotFoundError:
-        raise ModelNotFound(
-            f"{at} is not in the local cache, and falcon is offline",
-            suggest(repository) or "go online once: without --offline, and HF_HUB_OFFLINE not set",
-        ) from None
+    folder = _cached_config(repository, revision)
     missing = _missing(folder)
     if missing:
         raise DownloadFailed(
-            f"the copy of {at} in the local cache is incomplete: {listed(missing)} missing",
+            f"the copy of {_at(repository, revision)} in the local cache is incomplete: {listed(missing)} missing",
             "go online once to fetch the rest: without --offline, and HF_HUB_OFFLINE not set",
         )
     return folder
+
+
+def _cached_config(repository: str, revision: str | None) -> Path:
+    """The folder in the cache that has the config. Raises `ModelNotFound`."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, CONFIG, revision=revision, local_files_only=True)).parent
+    except LocalEntryNotFoundError:
+        raise ModelNotFound(
+            f"{_at(repository, revision)} is not in the local cache, and falcon is offline",
+            suggest(repository) or "go online once: without --offline, and HF_HUB_OFFLINE not set",
+        ) from None
+
+
+def _at(repository: str, revision: str | None) -> str:
+    return f"{repository} at revision {revision!r}" if revision else repository
 
 
 def _missing(folder: Path) -> list[str]:

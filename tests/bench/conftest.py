@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modeling import api
+from modeling.timings import Ceiling
+
+Shape = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def shapes() -> dict[str, Shape]:
+    """The fields of config.json of each published shape, by name."""
+    path = Path(__file__).parents[2] / "benchmarks" / "gpu" / "shapes.py"
+    spec = importlib.util.spec_from_file_location("shapes", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return dict(module.SHAPES)
+
+
+@pytest.fixture
+def folder(shapes: dict[str, Shape], tmp_path: Path) -> Callable[..., Path]:
+    """folder(name, **changes): a folder with the config.json of a published shape, and nothing else."""
+
+    def folder(name: str, **changes: Any) -> Path:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(shapes[name] | changes))
+        return tmp_path / name
+
+    return folder
+
+
+@pytest.fixture
+def small(folder: Callable[..., Path]) -> dict[str, Path]:
+    """Both families, two layers thin; no size is a power of two."""
+    mamba = folder(
+        "falcon-mamba-7b", num_hidden_layers=2, hidden_size=24, intermediate_size=40, time_step_rank=3, vocab_size=99
+    )
+    h1 = folder(
+        "falcon-h1-7b", num_hidden_layers=2, hidden_size=24, intermediate_size=40, num_attention_heads=4, head_dim=6,
+        mamba_n_heads=3, mamba_d_head=8, mamba_d_ssm=24, mamba_d_state=5, vocab_size=99,
+    )  # fmt: skip
+    return {"falcon_mamba": mamba, "falcon_h1": h1}
+
+
+@pytest.fixture
+def ceiling(monkeypatch: pytest.MonkeyPatch) -> Ceiling:
+    """A machine that reads 1 GB/s, multiplies 1 GFLOP/s and has next to no cache, in place of this one."""
+    slow = Ceiling("abacus", "float32", 1e9, 1e9, 1, "torch")
+    monkeypatch.setattr(api, "measure_ceiling", lambda device, dtype: slow)
+    return slow

@@ -1,0 +1,274 @@
+"""`falcon bench`: the grammar of its lists, the forms of its results, and what becomes of mistakes and interrupts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from falcon_cli.figures import Figures, row
+from falcon_cli.ranges import parse_numbers, parse_pairs
+from modeling.errors import InvalidRequest, MemoryExceeded
+from modeling.messages import ModelInfo, ModelSpec, SamplingParams
+from modeling.timings import BenchCase, BenchResult, Ceiling
+
+Falcon = Callable[..., Any]
+
+# the names that programs made for llama-bench look for
+LLAMA_BENCH = (
+    "cpu_info gpu_info backends model_filename model_type model_size model_n_params n_batch n_threads n_prompt n_gen n_depth "
+    "test_time avg_ns stddev_ns avg_ts stddev_ts samples_ns samples_ts"
+).split()
+
+
+def result_of(case: BenchCase, spec: ModelSpec, void: str = "") -> BenchResult:
+    """A case that took 1 s and 3 s, on a machine where 1 s would have done."""
+    return BenchResult(
+        case=case,
+        info=ModelInfo(spec.name, "falcon_h1", None, spec.dtype, "cpu", spec.kernels, None, 1500, 3000, 64, None),
+        ceiling=Ceiling("abacus", spec.dtype, 100e9, 1e12, 1024, "torch", void),
+        sampling=SamplingParams(temperature=0.0),
+        seconds=(1.0, 3.0),
+        first_token=0.25 if case.n_prompt else None,
+        gaps=(0.001, 0.002, 0.004) if case.n_gen else None,
+        state_bytes=3 << 20,
+        peak_bytes=5 << 30,
+        bytes=60 * 10**9,
+        flops=10**12,
+        floor=1.0 if case.n_gen else None,
+        load_seconds=0.5,
+        prefill_chunk=512,
+        threads=2,
+        cpu="abacus",
+        gpu="",
+        versions="python 3, torch 2",
+        started="2026-01-02T03:04:05Z",
+        random_weights=False,
+    )
+
+
+@pytest.fixture
+def measured(falcon: Falcon) -> list[dict[str, Any]]:
+    """What `falcon bench` asks of the engine room, call by call. The model "error:after" fails behind its first result,
+    "error:at-once" before it, "interrupted" is interrupted, "slow-machine" is void."""
+    calls: list[dict[str, Any]] = []
+
+    def measure(
+        spec: ModelSpec, cases: Sequence[BenchCase], *, began: Any, progress: Any, **options: Any
+    ) -> Iterator[BenchResult]:
+        calls.append({"spec": spec, "cases": list(cases), **options})
+        for number, case in enumerate(cases):
+            began(case)
+            if spec.name == "error:at-once" or (spec.name == "error:after" and number):
+                raise MemoryExceeded("it does not fit", "choose a smaller batch")
+            if spec.name == "interrupted" and number:
+                raise KeyboardInterrupt
+            yield result_of(case, spec, "this NVIDIA H200 reads too little" if spec.name == "slow-machine" else "")
+
+    sys.modules["modeling.api"].measure = measure  # type: ignore[attr-defined]
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["512"], [512]),
+        (["1,8,64"], [1, 8, 64]),
+        (["1, 8", "64"], [1, 8, 64]),
+        (["16-64+16"], [16, 32, 48, 64]),
+        (["512-4096*2"], [512, 1024, 2048, 4096]),
+        (["3-5"], [3, 4, 5]),
+        (["0,4-4,7-20+9"], [0, 4, 7, 16]),
+    ],
+)
+def test_lists_are_read_as_llama_bench_reads_them(texts: list[str], numbers: list[int]) -> None:
+    assert parse_numbers("-p", texts) == numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "neither a number nor a range"),
+        ("12k", "neither a number nor a range"),
+        ("1,,2", "neither a number nor a range"),
+        ("-5", "neither a number nor a range"),
+        ("٣", "neither a number nor a range"),
+        ("8-4", "ends before it begins"),
+        ("1-8*1", "never ends"),
+        ("0-8*2", "never ends"),
+        ("1-8+0", "never ends"),
+        ("1-99999999", "more than 1000 numbers"),
+        ("1,0", "0 is less than 1"),
+    ],
+)
+def test_what_is_no_list_is_refused(text: str, what: str) -> None:
+    with pytest.raises(InvalidRequest, match=what):
+        parse_numbers("-b", [text], least=1)
+
+
+def test_a_pair_has_two_numbers() -> None:
+    assert parse_pairs("--pg", ["512,128", " 1 , 2 "]) == [(512, 128), (1, 2)]
+    for text in ("512", "512,0", "a,b", "1,2,3", ""):
+        with pytest.raises(InvalidRequest, match="is not P,N"):
+            parse_pairs("--pg", [text])
+
+
+def test_every_test_is_measured_at_every_depth_in_every_batch(falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    assert falcon("bench", "a/b", "-p", "64,128", "-n", "32", "-d", "0,9", "-b", "1,2", "-r", "3").code == 0
+    (call,) = measured
+    tests = [(64, 0), (128, 0), (0, 32)]
+    assert call["cases"] == [BenchCase(p, n, d, b) for b in (1, 2) for d in (0, 9) for p, n in tests]
+    assert (call["repetitions"], call["random_weights"], call["sampling"]) == (3, False, {})
+    measured.clear()
+    assert falcon("bench", "a/b", "-p", "0", "-n", "0", "--pg", "8,4", "--greedy", "--random-weights").code == 0
+    assert measured[0]["cases"] == [BenchCase(8, 4)]
+    assert (measured[0]["sampling"], measured[0]["random_weights"]) == ({"temperature": 0.0}, True)
+    measured.clear()
+    assert falcon("bench", "--top-p", "0.9").code == 0
+    assert measured[0]["cases"] == [BenchCase(512, 0), BenchCase(0, 128)]
+    assert measured[0]["sampling"] == {"top_p": 0.9, "temperature": 1.0}
+
+
+def test_models_dtypes_and_kernels_are_lists(falcon: Falcon, measured: list[dict[str, Any]], home: Path) -> None:
+    assert falcon("bench", "a", "b", "--dtype", "bfloat16,float32", "--kernels", "torch,auto", "--device", "cpu").code == 0
+    asked = [(call["spec"].name, call["spec"].dtype, call["spec"].kernels) for call in measured]
+    assert asked == [(m, d, k) for m in ("a", "b") for d in ("bfloat16", "float32") for k in ("torch", "auto")]
+    assert {call["spec"].device for call in measured} == {"cpu"}
+    measured.clear()
+    (home / "config.toml").write_text('dtype = "float32"\nmodel = "settled"')
+    assert falcon("bench", "named").code == 0
+    assert (measured[0]["spec"].name, measured[0]["spec"].dtype) == ("named", "float32")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-p", "many"],
+        ["-n", "8-4"],
+        ["-b", "0"],
+        ["-p", "0", "-n", "0"],
+        ["--pg", "5"],
+        ["-r", "0"],
+        ["-p", "1-900", "-b", "1-900"],
+        ["--dtype", "float64"],
+        ["--kernels", "torch,cuda"],
+        ["--greedy", "--temp", "1"],
+        ["--top-p", "2"],
+        ["one", "-m", "other"],
+        ["-b", "2", "-d", "5", "--pg", "5,5"],
+        ["-o", "xml"],
+    ],
+)
+def test_wrong_usage_is_one_sentence(arguments: list[str], falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    outcome = falcon("bench", *arguments)
+    assert (outcome.code, outcome.out, measured) == (2, "", [])
+    what, hint = outcome.err.splitlines()
+    assert what.startswith("error: ") and hint.startswith("hint: ")
+
+
+def test_a_pipe_gets_a_markdown_table(falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    outcome = falcon("bench", "org/model", "-p", "30", "-n", "60", "-d", "7")
+    lines = outcome.out.splitlines()
+    assert len({len(line) for line in lines[:4]}) == 1
+    heads, first, second = ([cell.strip() for cell in lines[number].strip("|").split("|")] for number in (0, 2, 3))
+    assert dict(zip(heads, first, strict=True)) == {
+        "model": "org/model", "size": "2.9 KiB", "params": "0.0 M", "kernels": "auto", "dtype": "auto", "batch": "1",
+        "test": "pp30 @ d7", "t/s": "20.0 ± 14.1", "TTFT ms": "250.00", "p50 ms": "", "p99 ms": "", "state MiB": "3.0",
+        "peak GiB": "5.00", "GB/s": "30.0", "% floor": "", "TFLOP/s": "0.5",
+    }  # fmt: skip
+    shown = dict(zip(heads, second, strict=True))
+    assert (shown["test"], shown["% floor"], shown["p50 ms"], shown["p99 ms"]) == ("tg60 @ d7", "50.0", "1.00", "4.00")
+    assert "abacus: reads 100 GB/s, multiplies 1.00 TFLOP/s in auto" in lines
+    assert outcome.err.splitlines() == ["measuring pp30 @ d7: 1 of 2", "measuring tg60 @ d7: 2 of 2"]
+    assert falcon("bench", "org/model", "--quiet").err == ""
+
+
+def test_json_rows_have_llama_benchs_names_and_ours(falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    rows = falcon("bench", "m", "-p", "30", "-n", "60", "-o", "json").json
+    assert [found["test"] for found in rows] == ["pp30", "tg60"]
+    for found in rows:
+        assert set(LLAMA_BENCH) <= found.keys()
+        assert (found["samples_ns"], found["avg_ns"], found["backends"]) == ([10**9, 3 * 10**9], 2 * 10**9, "CPU")
+        assert found["avg_ts"] == pytest.approx(sum(found["samples_ts"]) / 2)
+    reading, writing = rows
+    assert (reading["ttft_ms"], reading["itl_p50_ms"], reading["floor_share"]) == (250.0, None, None)
+    assert (writing["ttft_ms"], writing["itl_p90_ms"], writing["floor_share"]) == (None, 2.0, 0.5)
+    assert writing["floor_ns"] == 10**9 and writing["ceiling_bytes_per_second"] == 100e9
+    lines = falcon("bench", "m", "-p", "30", "-n", "60", "-o", "jsonl").out.splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    read = list(csv.DictReader(StringIO(falcon("bench", "m", "-p", "30", "-n", "60", "-o", "csv").out)))
+    assert [found["test"] for found in read] == ["pp30", "tg60"]
+    assert read[0].keys() == reading.keys() and json.loads(read[0]["samples_ns"]) == reading["samples_ns"]
+    assert read[0]["itl_p50_ms"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"), [("r.json", "["), ("r.csv", "model_filename,"), ("r.jsonl", "{"), ("r.txt", "| model")]
+)
+def test_a_file_gets_the_form_of_its_ending(
+    name: str, begins: str, falcon: Falcon, measured: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    outcome = falcon("bench", "m", "--output-file", str(tmp_path / name))
+    assert (outcome.code, outcome.out) == (0, "")
+    assert (tmp_path / name).read_text().startswith(begins)
+
+
+@pytest.mark.parametrize(("model", "code"), [("error:after", 4), ("interrupted", 130)])
+def test_what_was_measured_is_written_whatever_ends_it(
+    model: str, code: int, falcon: Falcon, measured: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    outcome = falcon("bench", model, "-p", "30", "-n", "60", "-o", "json")
+    assert outcome.code == code
+    assert [found["test"] for found in outcome.json] == ["pp30"]
+    assert ("error: it does not fit" in outcome.err) == (code == 4)
+    file = tmp_path / "figures.json"
+    assert falcon("bench", model, "--output-file", str(file)).code == code
+    assert [found["test"] for found in json.loads(file.read_text())] == ["pp512"]
+
+
+def test_nothing_measured_leaves_the_old_file(falcon: Falcon, measured: list[dict[str, Any]], tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    file.write_text("before")
+    assert falcon("bench", "error:at-once", "--output-file", str(file)).code == 4
+    assert file.read_text() == "before"
+    outcome = falcon("bench", "error:at-once", "-o", "json")
+    assert (outcome.code, outcome.out) == (4, "")
+
+
+def test_a_void_measurement_says_so(falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    outcome = falcon("bench", "slow-machine")
+    assert outcome.err.count("note: these figures are void: this NVIDIA H200 reads too little") == 1
+    assert "VOID: this NVIDIA H200 reads too little\n" in outcome.out
+    assert falcon("bench", "slow-machine", "-o", "json").json[0]["void"] == "this NVIDIA H200 reads too little"
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_table_fits_the_terminal_and_says_what_it_leaves_out(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    written: list[str] = []
+    figures = Figures("table", lambda text, style=None: written.append(text))
+    for case in (BenchCase(30), BenchCase(0, 60), BenchCase(0, 60, 7)):
+        figures.add("m", result_of(case, ModelSpec("m")))
+    figures.end()
+    lines = "".join(written).splitlines()
+    assert max(map(len, lines)) <= width
+    text = " ".join(lines)
+    assert "tg60 @ d7" in text and "30.0 ± 28.3" not in text and "40.0 ± 28.3" in text and "50.0" in text
+    assert ("not shown, for want of room" in text) == ("TFLOP/s " not in text.partition("abacus")[0])
+    if width == 200:
+        assert "batch 1" in lines[0] and "not shown" not in text
+
+
+def test_rates_follow_from_the_seconds() -> None:
+    result = result_of(BenchCase(30, batch=2), ModelSpec("m"))
+    assert result.rates == (60.0, 20.0) and result.mean_rate == 40.0 and result.share is None
+    assert replace(result, seconds=(2.0,)).spread_rate == 0.0
+    assert replace(result, floor=0.5).share == 0.25
+    assert row("m", result)["n_batch"] == 2
