@@ -3,12 +3,14 @@
 Map, from the door down (each floor imports only the floors below it):
 
     api                     the one door: open_model()
-    generation/             session → engine (the one loop) → runner (prefill, decode) → sampling
+    bench                   engines under the clock, beside the machine's `ceiling` and the model's `roofline`
+    generation/             session → engine (the one loop) → steps (in lockstep, or ahead) → runner (prefill, decode), sampling
+    decode/                 a step as one program of few kernels (programs → falcon_mamba, falcon_h1), for CUDA graphs (graph)
     models/                 falcon_mamba, falcon_h1: each reads like its paper
     layers/                 mamba1, mamba2, attention, mlp → linear, norm
     checkpoint/             files (find, download, validate), names, placement, load
     text/                   tokenizer: ids ↔ text; chat: messages → template text and contents, kept apart
-    kernels/                table of operations → reference (plain torch, the law) and its fast twins
+    kernels/                table of operations → choice → reference (plain torch, the law) or its fast twins (triton/)
     state                   what a model remembers: recurrent tensors and KV pages, by slot
     config, messages, errors    words of the standard library (fields, documents: how JSON files are read)
 

@@ -1,9 +1,9 @@
 """FalconMamba-7B's decode kernels on a GPU: right or wrong, and the whole step against its floor, block sizes side by side.
 
-    python benchmarks/gpu/decode_falcon_mamba.py [seconds] [late]
+    python benchmarks/gpu/decode_falcon_mamba.py [seconds]
 
 Random weights at the published shapes, all 64 layers in one CUDA graph, so each weight comes from memory. The floor is bytes /
-the read rate of a Triton kernel measured here. `late`: every kernel lets the next one start only after its own wait.
+the read rate of a Triton kernel measured here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from modeling.decode import falcon_mamba
 from modeling.decode.falcon_mamba import FalconMambaStep
 from modeling.decode.inputs import StepInputs
 from modeling.kernels import reference
-from modeling.kernels.triton import mamba1_step, projection, rows
+from modeling.kernels.triton import mamba1_step, projection
 from modeling.kernels.triton.mamba1_step import Sizes
 from modeling.kernels.triton.projection import Blocks, Convolved, Norm
 from modeling.models import FalconMamba, build
@@ -194,42 +194,28 @@ def correctness() -> None:
 Setting = dict[str, Any]
 """x, z, head, out, dt: Blocks; step: Sizes; parts: out_proj's (splits, outputs, columns, warps, stages); pdl: bool."""
 
+BESIDE = Sizes(16, 512, channels=32, warps=8, z=Blocks(2, 0, 8, repeat=4), early=4096, before=(132, 132))
 ONE: Setting = {
-    "x": Blocks(2, 0, 8, repeat=4), "z": Blocks(2, 0, 8, repeat=4), "out": Blocks(2, 4096), "head": Blocks(2, 4096),
-    "step": Sizes(16, 512, 8, channels=64, advance_warps=8, ahead=8192), "pdl": True,
+    "x": Blocks(4, 0, 8, repeat=2), "out": Blocks(2, 0, 8, repeat=4), "head": Blocks(2, 2048), "step": BESIDE, "pdl": True,
 }  # fmt: skip
 ONE_OPTIONS: dict[str, list[Any]] = {
+    "out": [Blocks(o, 0, w, repeat=r) for o, w, r in ((2, 8, 1), (2, 8, 2), (1, 8, 4), (1, 8, 8), (2, 16, 2), (4, 16, 1))],
     "step": [
-        Sizes(16, 512, 8, channels, warps, ahead=ahead)
-        for channels, warps, ahead in (
-            (64, 8, 0), (64, 8, 16384), (32, 8, 0), (32, 8, 4096), (32, 8, 8192), (16, 4, 0), (16, 4, 4096), (16, 4, 8192),
-            (16, 8, 2048),
-        )
-    ] + [Sizes(8, 1024, 8, 16, 4, ahead=4096), Sizes(8, 512, 8, 32, 8, ahead=4096), Sizes(32, 256, 8, 32, 8, ahead=4096)],
-    "x": [
-        Blocks(o, 0, w, repeat=r)
-        for o, w, r in ((2, 8, 1), (2, 8, 2), (2, 8, 8), (4, 8, 1), (4, 8, 2), (4, 8, 4), (1, 4, 4), (2, 4, 4))
+        *(replace(BESIDE, before=before) for before in ((0, 0), (132, 0), (264, 0), (0, 132), (264, 264), (132, 512))),
+        *(replace(BESIDE, early=early) for early in (3072, 5120, 6144)),
+        *(replace(BESIDE, z=Blocks(o, 0, 8, repeat=r)) for o, r in ((4, 2), (4, 4))),
+        replace(BESIDE, outputs=32), replace(BESIDE, channels=64),
     ],
-    "z": [Blocks(o, 0, w, repeat=r) for o, w, r in ((2, 8, 1), (2, 8, 2), (2, 8, 8), (4, 8, 1), (4, 8, 2), (4, 8, 4))],
-    "out": [Blocks(1, 8192), Blocks(4, 1024, 4), Blocks(2, 8192), Blocks(4, 2048), Blocks(2, 2048)],
-    "head": [Blocks(2, 2048), Blocks(4, 2048)],
+    "x": [Blocks(o, 0, w, repeat=r) for o, w, r in ((2, 8, 2), (2, 8, 4), (4, 8, 1), (4, 8, 4), (4, 16, 1), (8, 16, 1))],
     "pdl": [False],
 }  # fmt: skip
 MANY: Setting = {
     "in": Blocks(64, 128, 4, 3), "head": Blocks(64, 128, 4, 3), "dt": Blocks(64, 128, 4, 3), "parts": (2, 64, 128, 4, 4),
-    "step": Sizes(32, 1024, 4, channels=64, advance_warps=4), "pdl": True,
+    "step": Sizes(64, 512, 128, 4), "pdl": True,
 }  # fmt: skip
 MANY_OPTIONS: dict[str, list[Any]] = {
-    "pdl": [False],
-    "parts": [
-        (2, 64, 64, 4, 6), (4, 64, 128, 4, 4), (4, 128, 128, 8, 3), (4, 128, 64, 4, 4), (2, 64, 128, 8, 4), (3, 64, 128, 4, 4),
-    ],
-    "step": [
-        Sizes(32, 1024, 4, 128, 4), Sizes(32, 1024, 4, 128, 8), Sizes(32, 1024, 4, 32, 4), Sizes(32, 1024, 4, 256, 8),
-        Sizes(32, 512, 4, 128, 4), Sizes(64, 512, 4, 128, 4), Sizes(16, 1024, 4, 128, 4),
-    ],
-    "in": [Blocks(64, 64, 4, 5), Blocks(64, 128, 8, 3), Blocks(128, 128, 8, 4), Blocks(128, 128, 8, 3), Blocks(64, 128, 4, 2)],
-    "dt": [Blocks(64, 64, 4, 3), Blocks(64, 256, 4, 1), Blocks(32, 128, 4, 2), Blocks(64, 256, 8, 1)],
+    "parts": [(4, 64, 128, 4, 3)],
+    "step": [Sizes(64, 1024, 128, 4)],
 }  # fmt: skip
 
 
@@ -237,10 +223,10 @@ def apply(setting: Setting) -> None:
     """Let the kernels' choices be these."""
     by_outputs = {16384: "in", 4096: "out", 65024: "head", 8192: "dt"}
     projection.choose = lambda rows, outputs, *_: setting[by_outputs[outputs]]
-    projection.choose_whole = lambda *_: setting["x"]
-    mamba1_step.choose = lambda *_: replace(setting["step"], gate=setting.get("z"))
+    projection.choose_whole = lambda outputs, width: setting["x" if width == 4096 else "out"]
+    mamba1_step.choose = lambda *_: setting["step"]
     falcon_mamba.OUT_SPLITS, falcon_mamba.OUT = setting.get("parts", (1,))[0], setting.get("parts", (1,))[1:]
-    for module in (projection, rows, mamba1_step):
+    for module in (projection, mamba1_step):
         module.overlaps = OVERLAPS if setting["pdl"] else lambda device: False
 
 
@@ -248,7 +234,8 @@ def short(value: object) -> str:
     if isinstance(value, Blocks):
         return f"{value.outputs}×{value.columns} w{value.warps} s{value.stages} r{value.repeat}"
     if isinstance(value, Sizes):
-        return f"{value.outputs}×{value.columns} w{value.warps} {value.channels} w{value.advance_warps} a{value.ahead}"
+        of_z = f" z {value.z.outputs}r{value.z.repeat} {value.early} {value.before}" if value.z else ""
+        return f"{value.outputs}×{value.columns} {value.channels}{of_z}"
     return str(value)
 
 
@@ -286,34 +273,51 @@ def tune(model: FalconMamba, b: int, rate: float, setting: Setting, options: dic
     )
 
 
-@triton.jit
-def _wait_and_release(PDL: tl.constexpr):
-    if PDL:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
+def pieces(model: FalconMamba, rate: float) -> None:
+    """What parts of a layer cost by themselves and one after the other, 64 layers in a graph, one row."""
+    apply(ONE)
+    step = FalconMambaStep(model, model.make_state(1), inputs_of(1), 1)
+    step.h.normal_(), step.xz.normal_(), step.y.normal_()
+    e = 8192
 
+    def x(layer: Any) -> None:
+        projection.project_convolved(step.h, layer.in_proj[:e], step.xz[:, :e], layer.conv, norm=layer.norm)
 
-@triton.jit
-def _keep(PDL: tl.constexpr):
-    pass
+    def both(layer: Any) -> None:
+        gate = mamba1_step.Gate(step.h, layer.norm, layer.in_proj[e:], None)
+        mamba1_step.step_row(step.xz, layer.recurrence, gate, layer.ssm, layer.conv.active, step.scratch, step.y)
+
+    def out(layer: Any) -> None:
+        projection.project_swished(step.y, step.xz[:, e:], layer.out_proj, step.h, step.h, None)
+
+    def plain(layer: Any) -> None:
+        projection.project(step.y, layer.out_proj, step.h, residual=step.h, blocks=Blocks(2, 4096))
+
+    floors = {"x": 2**26, "both": 2**26 + 9 * 2**20 + 2**19 * 3, "out": 2**26, "plain": 2**26}
+    for calls in ((x,), (both,), (out,), (plain,), (x, both), (both, out), (x, both, out), (x, both, plain)):
+
+        def run(calls: tuple[Callable[[Any], None], ...] = calls) -> None:
+            for layer in step.layers:
+                for call in calls:
+                    call(layer)
+
+        floor = sum(floors[call.__name__] for call in calls) / rate * 1e6
+        name = " → ".join(call.__name__ for call in calls)
+        attempt(name, lambda run=run, floor=floor: f"{seconds(graph_of(run).replay) / 64 * 1e6:.1f} µs, floor {floor:.1f}")
 
 
 def main() -> None:
     print(torch.cuda.get_device_name(), torch.__version__, triton.__version__)
-    late = "late" in sys.argv
-    if late:
-        for module in (projection, rows, mamba1_step):
-            module.wait, module.release = _wait_and_release, _keep
-    else:
-        correctness()
+    correctness()
     rate = read_rate()
     print(f"read ceiling {rate / 1e12:.2f} TB/s, {left():.0f} s left", flush=True)
     model = model_of(64, torch.bfloat16)
     with torch.inference_mode():
+        pieces(model, rate)
         few = MANY | {name: replace(MANY[name], stages=4) for name in ("in", "head", "dt")}
         for b, setting, options in ((1, ONE, ONE_OPTIONS), (64, MANY, MANY_OPTIONS), (8, few, MANY_OPTIONS)):
             try:
-                tune(model, b, rate, setting, {} if late else options)
+                tune(model, b, rate, setting, options)
             except Exception as error:
                 print(f"b={b} FAILED {type(error).__name__} {str(error)[-200:]}", flush=True)
 

@@ -1,6 +1,6 @@
 """Falcon-H1-7B's prefill kernels on a GPU: right or wrong, block sizes side by side, a stack of layers against the matmuls.
 
-    python benchmarks/gpu/prefill_falcon_h1.py [seconds]
+    python benchmarks/gpu/prefill_falcon_h1.py [seconds] [section …]
 
 Random weights at the published shapes. The matmul rate is the best of 20 products of 8192³ in bf16, measured here. Kernels are
 timed one by one by the profiler, with what they read gone from the L2 cache. Helpers of this program compile the variants of
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from math import inf
 
@@ -21,7 +22,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
 from modeling import kernels
@@ -55,19 +55,16 @@ CONFIG = {
     "ssm_multipliers": [0.35355, 0.25, 0.17678, 0.5, 0.35355],
 }  # fmt: skip
 WALKS = (  # p, n, chunk, warps, stages
-    (64, 64, 128, 4, 3), (64, 64, 128, 4, 2), (64, 64, 64, 4, 3), (64, 64, 64, 4, 4), (64, 128, 128, 4, 2),
-    (64, 128, 128, 8, 3), (64, 128, 64, 4, 3), (128, 64, 128, 8, 2), (128, 64, 64, 8, 3), (128, 128, 64, 8, 3),
-    (64, 32, 128, 4, 3), (64, 32, 64, 4, 4), (64, 64, 256, 8, 2), (64, 128, 256, 8, 2), (64, 64, 128, 8, 3),
+    (64, 128, 256, 8, 2), (128, 64, 256, 8, 2), (64, 64, 256, 4, 2), (64, 128, 128, 4, 2), (64, 64, 128, 4, 2),
+    (32, 256, 128, 4, 2), (64, 64, 64, 4, 2), (64, 64, 64, 4, 4),
 )  # fmt: skip
 SPEAKS = (  # tokens, p, tokens, n, chunk, warps, stages
-    (64, 128, 64, 64, 128, 4, 2), (64, 128, 64, 64, 128, 4, 3), (64, 128, 64, 128, 128, 4, 2), (128, 128, 64, 64, 128, 8, 2),
-    (128, 128, 64, 64, 128, 8, 3), (128, 128, 32, 64, 128, 8, 2), (128, 128, 64, 128, 128, 8, 2), (64, 64, 64, 64, 128, 4, 2),
-    (128, 64, 64, 64, 128, 8, 2), (64, 128, 64, 64, 64, 4, 2), (64, 128, 64, 64, 64, 4, 3), (64, 128, 64, 64, 256, 4, 2),
-    (128, 128, 64, 64, 256, 8, 2), (64, 128, 32, 64, 128, 4, 3), (64, 128, 64, 64, 128, 8, 2),
+    (64, 128, 32, 64, 256, 4, 3), (64, 128, 32, 64, 128, 4, 3), (64, 128, 64, 64, 64, 4, 3), (64, 128, 32, 64, 64, 4, 2),
+    (64, 128, 32, 64, 256, 4, 2), (64, 128, 32, 32, 256, 4, 3), (64, 128, 32, 128, 256, 4, 3), (64, 64, 32, 64, 256, 4, 3),
 )  # fmt: skip
+BOTH = (ssd.LARGE, replace(ssd.LARGE, chunk=128, walk_warps=4), ssd.SMALL)
 ATTENTIONS = (  # rows, keys, warps, stages
-    (128, 64, 8, 3), (128, 64, 8, 2), (128, 64, 8, 4), (128, 128, 8, 2), (128, 128, 8, 3), (128, 32, 8, 4), (64, 64, 4, 3),
-    (64, 64, 4, 2), (64, 128, 4, 2), (64, 32, 4, 4), (128, 64, 4, 2),
+    (128, 64, 8, 3), (128, 64, 8, 4), (128, 128, 8, 3), (64, 64, 4, 3), (128, 64, 8, 2), (64, 32, 4, 4),
 )  # fmt: skip
 SWIGLUS = ((1024, 2), (1024, 4), (2048, 4), (2048, 8), (4096, 8), (4096, 4))  # columns, warps
 
@@ -164,7 +161,9 @@ def check_ssd(length: int, dtype: torch.dtype, shape: tuple[int, int, int, int])
     ours, law, true, cut = (first.clone() for _ in range(4))
     y = ssd.ssd(*inputs, LIMITS, ours)
     y_law, y_true = reference.ssd(*inputs, LIMITS, law), reference.ssd(*exact, LIMITS, true)
-    text = f"y {error(y, y_law):.1e} state {error(ours, law):.1e}"
+    again = first.clone()
+    same = torch.equal(ssd.ssd(*inputs, LIMITS, again), y) and torch.equal(again, ours)
+    text = f"{'' if same else 'NOT THE SAME TWICE '}y {error(y, y_law):.1e} state {error(ours, law):.1e}"
     if dtype != torch.float32:
         text += f"; from unrounded inputs {error(y, y_true):.1e} (the law {error(y_law, y_true):.1e})"
         text += f" state {error(ours, true):.1e} ({error(law, true):.1e})"
@@ -212,7 +211,7 @@ def check_attention(length: int, past: int, scattered: bool, dtype: torch.dtype)
 
 
 def check_attentions() -> None:
-    for length, past in ((1, 0), (1, 5000), (3, 2000), (65, 1), (65, 20000), (500, 0), (500, 700), (2048, 1000)):
+    for length, past in ((1, 0), (1, 5000), (3, 2000), (65, 1), (65, 20000), (500, 0), (500, 700), (2048, 20000)):
         attempt(
             f"attention {length}+{past}",
             lambda n=length, m=past: " pages ".join(check_attention(n, m, scattered, BF16) for scattered in (False, True)),  # type: ignore[misc]
@@ -244,8 +243,8 @@ def speak_run(variant: tuple[int, ...], inputs: tuple[list[Tensor], Tensor]) -> 
 
 def attention_run(variant: tuple[int, ...], inputs: tuple[list[Tensor], KVCache], splits: int = 0) -> Callable[[], object]:
     new, cache = inputs
-    memory = cache.keys[None], cache.values[None]
-    return partial(attention.attend, new[0], *memory, cache.context[0], attention.Sizes(*variant), splits)
+    sizes = attention.Sizes(*variant)
+    return partial(attention.attend, new[0], cache.keys, cache.values, cache.context[0], sizes, splits)
 
 
 def warm(which: int) -> None:
@@ -293,59 +292,129 @@ def ssd_tables() -> None:
 
     table("ssd walk: p n chunk warps stages", "_walk", {str(v): at(walk_run, v) for v in WALKS})
     table("ssd speak: tokens p tokens n chunk warps stages", "_speak", {str(v): at(speak_run, v) for v in SPEAKS})
-    for kernel in ("_steps", "_scores"):
-        chosen = {f"chunk {chunk}": at(walk_run, (64, 64, chunk, 4, 2)) for chunk in (64, 128)}
-        table(f"ssd {kernel}", kernel, chosen)
+    chosen = {f"chunk {chunk}": at(walk_run, (64, 64, chunk, 4, 2)) for chunk in (64, 128, 256)}
+    table("ssd prepare", "_prepare", chosen)
+    for sizes in BOTH:
+        attempt(f"   all, chunk {sizes.chunk}", partial(ssd_total, sizes, inputs))
+
+
+def ssd_total(sizes: ssd.Sizes, inputs: dict[int, tuple[list[Tensor], Tensor]]) -> str:
+    """All three kernels, in a graph: µs."""
+    cells = []
+    for length in LENGTHS:
+        run = partial(ssd.ssd_in_chunks, *inputs[length][0], LIMITS, inputs[length][1], sizes)
+        run()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            run()
+        cells.append(f"{1e6 * seconds(graph.replay):.1f}")
+    return " ".join(cells)
 
 
 def attention_flop(length: int, past: int) -> float:
     return 4.0 * HEADS * WIDTH * length * (past + (length + 1) / 2)
 
 
+def attention_times(length: int, past: int, rate: float) -> str:
+    """What runs there, the fastest first: µs, share of the matmul rate. "whole": not split."""
+    inputs, pages = memory(length, past, False), memory(length, past, True)
+    for new, cache in (inputs, pages):
+        cache.write(*new[1:])
+    runs = {f"{v}": attention_run(v, inputs) for v in ATTENTIONS}
+    runs |= {f"pages {v}": attention_run(v, pages) for v in ATTENTIONS[:1]}
+    runs |= {f"whole {v}": attention_run(v, inputs, 1) for v in ATTENTIONS[:1]}
+    if past == 0:
+        q, k, v = (t.transpose(1, 2) for t in inputs[0])
+        runs["sdpa"] = partial(F.scaled_dot_product_attention, q, k, v, is_causal=True, enable_gqa=True)
+    cells = []
+    for name, run in runs.items():
+        try:
+            took = seconds(run, 3 if length > 8192 else 5)
+            cells.append((took, f"{name} {1e6 * took:.0f} {attention_flop(length, past) / took / rate:.0%}"))
+        except Exception as problem:
+            cells.append((9.0, f"{name} FAILED {str(problem).strip().splitlines()[-1][:80]}"))
+    return " | ".join(text for _, text in sorted(cells))
+
+
 def attention_tables(rate: float) -> None:
     print(f"-- attention: µs, share of the matmul rate, {left():.0f} s left")
-    for length, past in ((2048, 0), (8192, 0), (32768, 0), (2048, 30720)):
-        new, cache = memory(length, past, False)
-        cache.write(*new[1:])
-        q, (k, v) = new[0].transpose(1, 2), (t[None].transpose(1, 2) for t in cache.read(0))
-
-        def flash(q: Tensor = q, k: Tensor = k, v: Tensor = v, length: int = length, m: int = past + length) -> object:
-            places = (t.transpose(1, 2) for t in (q, k, v))
-            return torch.ops.aten._flash_attention_forward(*places, None, None, length, m, 0.0, True, False)
-
-        def cudnn(q: Tensor = q, k: Tensor = k, v: Tensor = v) -> object:
-            with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-                return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-
-        runs: dict[str, Callable[[], object]] = {"aten flash": flash}
-        if past == 0:
-            runs["cudnn"] = cudnn
-            runs["sdpa"] = partial(F.scaled_dot_product_attention, q, k, v, is_causal=True, enable_gqa=True)
-        runs |= {f"{v}": attention_run(v, (new, cache), 1) for v in ATTENTIONS}
-        pages = memory(length, past, True)
-        runs |= {f"pages {v}": attention_run(v, pages, 1) for v in ATTENTIONS[:4]}
-        cells = []
-        for name, run in runs.items():
-            if left() < 10:
-                break
-            try:
-                took = seconds(run, 3 if length > 8192 else 5)
-                cells.append((took, f"{name} {1e6 * took:.0f} {attention_flop(length, past) / took / rate:.0%}"))
-            except Exception as problem:
-                cells.append((9.0, f"{name} FAILED {str(problem).strip().splitlines()[-1][:80]}"))
-        print(f"   {length}+{past}: " + " | ".join(text for _, text in sorted(cells)[:12]))
-        print("      worst: " + " | ".join(text for _, text in sorted(cells)[12:]), flush=True)
+    for shape in ((512, 0), (512, 3000), (2048, 0), (8192, 0), (32768, 0), (2048, 2048), (2048, 30720), (4096, 28672)):
+        attempt("   {}+{}".format(*shape), partial(attention_times, *shape, rate))
 
 
 def split_table() -> str:
     cells = []
-    for length, past in ((1, 32768), (10, 32768), (64, 32768), (256, 32768), (64, 2000)):
-        inputs = memory(length, past, False)
-        sizes = attention.choose(inputs[0][0], HEADS // GROUPS)
-        variant = (sizes.rows, sizes.keys, sizes.warps, sizes.stages)
-        took = {s: 1e6 * seconds(attention_run(variant, inputs, s)) for s in (1, 8, 32, 64, 0)}
-        cells.append(f"\n   {length}+{past}: " + " ".join(f"{s or 'chosen'}: {us:.0f}" for s, us in took.items()))
+    for length, past in ((1, 32768), (64, 32768), (256, 32768), (64, 2000)):
+        for scattered in (False, True):
+            inputs = memory(length, past, scattered)
+            sizes = attention.choose(inputs[0][0], HEADS // GROUPS)
+            variant = (sizes.rows, sizes.keys, sizes.warps, sizes.stages)
+            took = {s: 1e6 * seconds(attention_run(variant, inputs, s)) for s in (1, 8, 32, 0)}
+            text = " ".join(f"{s or 'chosen'}: {us:.0f}" for s, us in took.items())
+            cells.append(f"\n   {length}+{past}{' pages' if scattered else ''}: {text}")
     return "".join(cells)
+
+
+def plan_costs() -> str:
+    """torch's own attention: the first call at a length nobody asked for before, and the second."""
+
+    def took(run: Callable[[], object]) -> str:
+        times = []
+        for _ in range(2):
+            torch.cuda.synchronize()
+            begin = time.perf_counter()
+            run()
+            torch.cuda.synchronize()
+            times.append(time.perf_counter() - begin)
+        return f"{1e3 * times[0]:.2f} then {1e3 * times[1]:.2f}"
+
+    cells = []
+    for length in (1501, 1502, 1503):
+        q, k, v = (t.transpose(1, 2) for t in memory(length, 0, False)[0])
+        cells.append(f"{length}: " + took(partial(F.scaled_dot_product_attention, q, k, v, is_causal=True, enable_gqa=True)))
+    return "; ".join(cells)
+
+
+def launch_costs() -> str:
+    """What the host spends on a call, with nothing on the device to wait for."""
+
+    def took(run: Callable[[], object]) -> float:
+        times = []
+        for _ in range(5):
+            run()
+            torch.cuda.synchronize()
+            begin = time.perf_counter()
+            for _ in range(100):
+                run()
+            times.append((time.perf_counter() - begin) / 100)
+            torch.cuda.synchronize()
+        return 1e6 * min(times)
+
+    kernels.choose("auto", DEVICE)
+    x, w = torch.randn(16, 64, device=DEVICE, dtype=BF16), torch.randn(64, 64, device=DEVICE, dtype=BF16)
+    out, stream = torch.empty_like(x), torch.cuda.current_stream().cuda_stream
+    gate = (x, x, out, 0.5, 64, 64, 64)
+    compiled = swiglu._swiglu[(16,)](*gate, COLUMNS=64, num_warps=4)
+    inputs, state = ssd_inputs(16, BF16)
+    new, cache = memory(16, 0, False)
+    runs: dict[str, Callable[[], object]] = {
+        "empty": lambda: torch.empty(16, 64, device=DEVICE),
+        "x * 2": lambda: x * 2,
+        "linear": lambda: F.linear(x, w),
+        "_swiglu[grid]": lambda: swiglu._swiglu[(16,)](*gate, COLUMNS=64, num_warps=4),
+        "compiled[grid]": lambda: compiled[(16, 1, 1)](*gate, 64),
+        "compiled.run": lambda: compiled.run(
+            16, 1, 1, stream, compiled.function, compiled.packed_metadata, None, None, None, *gate, 64
+        ),
+        "swiglu": lambda: swiglu.swiglu(x, x, 0.5),
+        "kernels.swiglu": lambda: kernels.swiglu(x, x, 0.5),
+        "kernels.rms_norm": lambda: kernels.rms_norm(x, w[0], 1e-5),
+        "ssd": lambda: ssd.ssd(*inputs, LIMITS, state),
+        "attend": attention_run(ATTENTIONS[0], (new, cache), 1),
+        "attention": lambda: attention.attention(*new, cache),
+    }
+    return " | ".join(f"{name} {took(run):.1f}" for name, run in runs.items())
 
 
 def swiglu_table() -> None:
@@ -412,8 +481,7 @@ class Lean:
             projected, *turns, kv.keys, kv.values, kv.written, q, m.key, projected.shape[-1], sum(mixer.sizes),
             HEADS=HEADS, GROUPS=GROUPS, P=WIDTH, WIDE=2048, num_warps=4,
         )  # fmt: skip
-        memory = kv.keys[None], kv.values[None]
-        a = attention.attend(q, *memory, kv.context[0], attention.choose(q, HEADS // GROUPS))
+        a = attention.attend(q, kv.keys, kv.values, kv.context[0], attention.choose(q, HEADS // GROUPS))
         flat = h[0].clone() if h.requires_grad else h[0]
         flat.addmm_(y[0], mixer.out_proj.weight.T, alpha=m.ssm_out)
         flat.addmm_(a[0].flatten(1), block.self_attn.o_proj.weight.T, alpha=m.attention_out)
@@ -567,27 +635,42 @@ def time_stack(rate: float) -> None:
     attempt("2048 tokens, lean", partial(shares, stack, 2048, True))
 
 
-def main() -> None:
+def main(sections: list[str]) -> None:
     helpers = [subprocess.Popen([sys.executable, __file__, "warm", str(i)]) for i in range(HELPERS)]
     print(torch.cuda.get_device_name(), torch.__version__, triton.__version__)
     kernels.choose("torch", DEVICE)
-    check_ssds()
-    check_attentions()
-    attempt("swiglu", check_swiglu)
+
+    def check() -> None:
+        check_ssds()
+        check_attentions()
+        attempt("swiglu", check_swiglu)
+
+    if "check" in sections:
+        check()
     for helper in helpers:
         helper.wait(max(1.0, left() - 40))
     rate = matmul_rate()
     print(f"matmul rate {rate / 1e12:.0f} TFLOP/s; {left():.0f} s left")
-    time_stack(rate)
-    for name, run in (("ssd", ssd_tables), ("attention", partial(attention_tables, rate)), ("swiglu", swiglu_table)):
-        try:
-            run()
-        except Exception as problem:
-            print(f"{name} FAILED {type(problem).__name__} {str(problem).strip().splitlines()[-1][:200]}")
-    attempt("splits: µs", split_table)
-    attempt("products: µs, share", partial(time_products, rate))
+    runs: dict[str, Callable[[], object]] = {
+        "stack": partial(time_stack, rate),
+        "ssd": ssd_tables,
+        "attention": partial(attention_tables, rate),
+        "splits": partial(attempt, "splits: µs", split_table),
+        "plans": partial(attempt, "cuDNN's plans: ms", plan_costs),
+        "launches": partial(attempt, "µs a launch, the host's", launch_costs),
+        "swiglu": swiglu_table,
+        "products": partial(attempt, "products: µs, share", partial(time_products, rate)),
+    }
+    for name, run in runs.items():
+        if name in sections:
+            try:
+                run()
+            except Exception as problem:
+                print(f"{name} FAILED {type(problem).__name__} {str(problem).strip().splitlines()[-1][:200]}")
 
+
+SECTIONS = ["check", "stack", "ssd", "attention", "splits", "plans", "launches", "swiglu", "products"]
 
 if __name__ == "__main__":
     with torch.inference_mode():
-        warm(int(sys.argv[2])) if WARM else main()
+        warm(int(sys.argv[2])) if WARM else main(sys.argv[2:] or SECTIONS)

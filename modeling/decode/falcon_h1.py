@@ -3,8 +3,8 @@
     h → norm, the four input projections, convolution → attention splits and Mamba-2's recurrence, side by side → splits merged,
     gated norm → both output projections, added to h → norm, gate and up, SiLU → down, added to h
 
-A model without a gated norm only merges in the third kernel. More than one row takes some small kernels more: what a layer adds to
-h comes in parts, each over some of the columns, and their sum runs in the norm behind them.
+A model without a gated norm only merges in the third kernel. More than one row takes some small kernels more: what a layer adds
+to h comes in parts, each over some of the columns, and their sum runs in the norm behind them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from triton import knobs
+from triton import knobs, next_power_of_2
 
+from modeling.config import FalconH1Config
 from modeling.decode.inputs import StepInputs
 from modeling.decode.packing import laid_together
 from modeling.kernels.triton import attention_step, mamba2_step
 from modeling.kernels.triton.attention_step import Past
-from modeling.kernels.triton.launch import overlaps
 from modeling.kernels.triton.mamba2_step import Recurrence
 from modeling.kernels.triton.projection import (
     MAX_ROWS,
@@ -59,8 +59,8 @@ def supports(model: FalconH1, rows: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Added:
-    """For more than one row: what a layer adds to h without the products' parts, and the MLP's norm and biases under its multiplier
-    (fp32)."""
+    """For more than one row, in fp32: what a layer adds to h beside the products' parts, and the MLP's norm and biases under
+    its multiplier."""
 
     mixers_bias: Tensor | None
     down_bias: Tensor | None
@@ -125,40 +125,70 @@ class _Layer:
         )
 
 
+Parts = tuple[int, int, int, int, int]
+
+
 @dataclass(slots=True)
 class Plan:
-    """Block sizes of the products, as `projection` takes them (None: as it chooses), and of those in parts: how many, then outputs,
-    columns at a time, warps and stages."""
+    """Block sizes of the products, as `projection` takes them (None: as it chooses), and of those in parts: how many, then
+    outputs, columns at a time, warps and stages."""
 
     inputs: Blocks | None = None
     outputs: Blocks | None = None
     gate_up: Blocks | None = None
     down: Blocks | None = None
     head: Blocks | None = None
-    ssm_parts: tuple[int, int, int, int, int] = (2, 64, 128, 4, 4)
-    attention_parts: tuple[int, int, int, int, int] = (1, 64, 128, 4, 4)
-    down_parts: tuple[int, int, int, int, int] = (4, 64, 128, 4, 4)
+    ssm_parts: Parts = (1, 64, 128, 4, 4)
+    attention_parts: Parts = (1, 64, 128, 4, 4)
+    down_parts: Parts = (1, 64, 128, 4, 3)
 
 
-def choose(dtype: torch.dtype) -> Plan:
-    """As measured (benchmarks/gpu/decode_falcon_h1.py)."""
-    plan = Plan()
-    if dtype == torch.float32:
-        plan.ssm_parts, plan.attention_parts, plan.down_parts = (2, 32, 32, 4, 2), (1, 32, 32, 4, 2), (4, 32, 32, 4, 2)
+def choose(c: FalconH1Config, rows: int, dtype: torch.dtype) -> Plan:
+    """As measured on an H200 (benchmarks/gpu/decode_falcon_h1.py)."""
+    d, f, e = c.hidden_size, c.intermediate_size, c.mamba_d_ssm
+    if rows == 1:
+        return _choose_row(d, f)
+
+    def parts(width: int, most: int, stages: int) -> Parts:
+        """So many that each has some work, and all together about two programs for each of the machine's processors."""
+        return max(1, min(most, 256 // -(-d // 64), width // 768)), 64, 128, 4, stages
+
+    gate_up = None if dtype == torch.float32 or rows <= 16 else Blocks(64, 64, 4)
+    of_attention = parts(c.num_attention_heads * c.head_dim, 2, 4)
+    return Plan(gate_up=gate_up, ssm_parts=parts(e, 2, 4), attention_parts=of_attention, down_parts=parts(f, 8, 3))
+
+
+def _choose_row(d: int, f: int) -> Plan:
+    """For one row. Lanes beyond a row's edge have nothing to load: columns come in powers of two that divide the width."""
+    plan = Plan(outputs=Blocks(4, 1024 if d >= 3072 else 512, 4), down=_even(f, 4096, 4))
+    wide = next_power_of_2(d)  # of the products that take all columns at once
+    if wide >= 2048:
+        plan.head = _even(d, 1024, 2 if d >= 3072 else 4)
+    if 2048 <= wide <= 4096:
+        plan.inputs = Blocks(8192 // wide, 0, 4, repeat=2)
+        plan.gate_up = Blocks(4096 // wide, 0, 4, repeat=2 if d >= 3072 else 4)
     return plan
+
+
+def _even(width: int, most: int, outputs: int) -> Blocks | None:
+    """As many columns as divide the width, up to `most`; None if those are few."""
+    columns = min(width & -width, most)
+    if columns < 256:
+        return None
+    return Blocks(2, columns) if columns >= 2048 else Blocks(outputs, columns, 4)
 
 
 class FalconH1Step:
     """Extends slots 0 … rows−1 by the tokens in `inputs.ids`. A call only enqueues kernels, so it can be captured in a graph.
 
-    `logits` (rows, v) fp32 are there when they have run. Rows that are not active keep their state. State, keys and values of a
-    step are read early by the next one's kernels: between two steps there must be a graph's edge or an ordinary kernel.
+    `logits` (rows, v) fp32 are there when they have run. Rows that are not active keep their state. State, keys, values and
+    `inputs` are read before the kernel ahead has ended: `embed` lets nothing start before all that came before the step has.
     """
 
     def __init__(self, model: FalconH1, state: ModelState, inputs: StepInputs, rows: int, plan: Plan | None = None) -> None:
         c, weight = model.config, model.lm_head.weight
         self.device, self.multipliers, self.rows = weight.device, c.multipliers, rows
-        self.plan = plan or choose(weight.dtype)
+        self.plan = plan or choose(c, rows, weight.dtype)
         self.ids = inputs.ids[:rows]
         with torch.no_grad():
             self.table, self.head = model.model.embed_tokens.weight.detach(), weight.detach()
@@ -243,12 +273,11 @@ class FalconH1Step:
         """The MLP's gated product of u, which is normed already."""
         assert layer.added is not None
         b, f = self.gated.shape
-        dtype, pdl = self.gated.dtype, overlaps(self.device)
-        blocks = self.plan.gate_up or choose_blocks(b, f, self.h.shape[1], dtype, gated=True)
+        blocks = self.plan.gate_up or choose_blocks(b, f, self.h.shape[1], self.gated.dtype, gated=True)
         rows_gated[(-(-f // blocks.outputs),)](
             self.u, layer.gate_up, layer.added.gate_up_bias, multiplier, self.gated, b, O=f, D=self.h.shape[1],
-            OUTPUTS=blocks.outputs, ROWS=padded(b), COLUMNS=blocks.columns, STAGES=blocks.stages, AHEAD=0, PDL=pdl,
-            num_warps=blocks.warps, launch_pdl=pdl,
+            OUTPUTS=blocks.outputs, ROWS=padded(b), COLUMNS=blocks.columns, STAGES=blocks.stages,
+            num_warps=blocks.warps,
         )  # fmt: skip
 
     def _mix(self, layer: _Layer) -> None:

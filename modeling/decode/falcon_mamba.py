@@ -1,6 +1,6 @@
 """FalconMamba's decode step in four kernels a layer, at the speed its weights can be read.
 
-    h → norm, in_proj's x, convolution → x_proj, and in_proj's z beside it → Δ, recurrence, gate → out_proj, added to h
+    h → norm, in_proj's x, convolution → x_proj → Δ, recurrence, both beside in_proj's z → gate, out_proj, added to h
 
 More rows than one take seven: the norm by itself, in_proj, x_proj and out_proj in parts whose sums run in the norms behind
 them, and dt_proj on the tensor cores.
@@ -19,13 +19,13 @@ from triton import knobs
 from modeling.decode.inputs import StepInputs
 from modeling.kernels.triton import mamba1_step
 from modeling.kernels.triton.mamba1_step import Gate, Recurrence, Scratch
-from modeling.kernels.triton.projection import MAX_ROWS, Convolved, Norm, embed, project, project_convolved
+from modeling.kernels.triton.projection import MAX_ROWS, Convolved, Norm, embed, project, project_convolved, project_swished
 from modeling.kernels.triton.rows import normed, project_parts
 from modeling.models.falcon_mamba import FalconMamba, FalconMambaBlock
 from modeling.state import MambaState, ModelState
 
 OUT_SPLITS = 2  # of out_proj's columns for more rows than one, so that its programs are as many as an H200's processors
-OUT, OUT_EXACT = (64, 128, 4, 4), (32, 32, 4, 2)  # outputs, columns at a time, warps, stages; without tensor cores
+OUT = (64, 128, 4, 4)  # its outputs, columns at a time, warps, stages
 LIMITS = {"state_size": 256, "time_step_rank": 1024, "conv_kernel": 16, "hidden_size": 16384}  # tiles hold these whole
 
 
@@ -77,7 +77,6 @@ class FalconMambaStep:
         c, weight = model.config, model.lm_head.weight
         self.device = weight.device
         self.ids = inputs.ids[:rows]
-        self.out_sizes = OUT_EXACT if weight.dtype == torch.float32 else OUT
         with torch.no_grad():
             self.table, self.head = model.backbone.embeddings.weight.detach(), weight.detach()
             self.norm = Norm(model.backbone.norm_f.weight.detach(), model.backbone.norm_f.eps)
@@ -112,9 +111,9 @@ class FalconMambaStep:
         of_x, of_z = (None, None) if layer.in_bias is None else (layer.in_bias[:e], layer.in_bias[e:])
         project_convolved(self.h, layer.in_proj[:e], self.xz[:, :e], layer.conv, norm=layer.norm, bias=of_x)
         gate = Gate(self.h, layer.norm, layer.in_proj[e:], of_z)
-        arguments = (self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
-        mamba1_step.step(*arguments, gate=gate, ahead=layer.out_proj)
-        project(self.y, layer.out_proj, self.h, bias=layer.out_bias, residual=self.h)
+        memory = (layer.ssm, layer.conv.active)
+        mamba1_step.step_row(self.xz, layer.recurrence, gate, *memory, self.scratch, self.y)
+        project_swished(self.y, self.xz[:, e:], layer.out_proj, self.h, self.h, layer.out_bias)
 
     def _rows(self) -> None:
         """All layers for more rows; what a layer adds to h stays in parts until the next norm."""
@@ -122,8 +121,8 @@ class FalconMambaStep:
         for layer in self.layers:
             normed(self.h, layer.norm.weight, layer.norm.eps, self.u, parts, bias)
             project_convolved(self.u, layer.in_proj, self.xz, layer.conv, norm=None, bias=layer.in_bias)
-            mamba1_step.step(self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
-            project_parts(self.y, layer.out_proj, self.parts, *self.out_sizes)
+            mamba1_step.step_rows(self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
+            project_parts(self.y, layer.out_proj, self.parts, *OUT)
             parts, bias = self.parts, layer.out_bias
         normed(self.h, self.norm.weight, self.norm.eps, self.u, parts, bias)
         project(self.u, self.head, self.logits)

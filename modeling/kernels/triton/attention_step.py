@@ -23,7 +23,7 @@ import triton.language as tl
 from torch import Tensor
 
 from modeling.kernels.triton.launch import overlaps, release, wait
-from modeling.kernels.triton.rows import INTERPRETED, dot, prefetch
+from modeling.kernels.triton.rows import INTERPRETED, dot
 
 LOG2_E = 1.4426950408889634
 MERGED = 32  # columns of one head in a program of `merge`
@@ -44,7 +44,8 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """So many splits (a power of two), each in blocks of so many positions (a power of two ≥ 16 that divides a page)."""
+    """So many splits (a power of two), each in blocks of so many positions (a power of two ≥ 16 that divides a page). `early`:
+    the first block is fetched before the previous kernel has ended."""
 
     splits: int
     positions: int
@@ -73,10 +74,11 @@ class Scratch:
 def choose(rows: int, past: Past) -> Sizes:
     """Block sizes by shape, as measured (benchmarks/gpu/decode_falcon_h1.py)."""
     g, p = past.keys.shape[1:]
-    positions, stages = 32, 2 if past.keys.dtype == torch.float32 or p > 128 else 4
+    narrow = past.keys.dtype == torch.float32 or p > 128
+    positions = 32 if narrow else 64
     most = past.pages.shape[1] * past.size // positions  # blocks of the longest context
-    splits = max(4, triton.next_power_of_2(max(1, 256 // (rows * g))))
-    return Sizes(min(splits, triton.next_power_of_2(most)), positions, stages=stages)
+    splits = min(max(2, triton.next_power_of_2(max(1, 256 // (rows * g)))), triton.next_power_of_2(most))
+    return Sizes(splits, positions, stages=2 if narrow or rows == 1 else 3, early=rows == 1)
 
 
 def frequencies(width: int, theta: float, device: torch.device) -> Tensor:
@@ -176,21 +178,19 @@ def attend_split(
 ):  # fmt: skip
     """The ASKING query heads of a group (H/G of them real) over one split of one row.
 
-    What lies in pages was written a step ago, so the first block is on its way to L2 before this step's q is there.
+    What lies in pages was written a step ago, so the first block is on its way before this step's q is there (EARLY).
     """
     split, group, row = program % SPLITS, program // SPLITS % G, program // (SPLITS * G)
     writes, length, blocks, working = _past(lengths, active, row, SPLITS, POSITIONS)
     table = pages + row * reach
     begin = tl.where(split < working, split * blocks // working, 0)
     end = tl.where(split < working, (split + 1) * blocks // working, 0)
-    page = _page(table, begin, end, PAGE, POSITIONS)
     first = begin
     if EARLY:
-        k_0, v_0, valid_0 = _block(keys, values, page, begin, length * (begin < end), group, PAGE, G, P, P_WIDE, POSITIONS)
+        page = _page(table, begin, end, PAGE, POSITIONS)
+        past = tl.where(begin < end, length, 0)
+        k_0, v_0, valid_0 = _block(keys, values, page, begin, past, group, PAGE, G, P, P_WIDE, POSITIONS)
         first = begin + 1
-        page = _page(table, first, end, PAGE, POSITIONS)
-    _prefetch(keys, page, first, end, length, group, PAGE, G, P, POSITIONS, PDL)
-    _prefetch(values, page, first, end, length, group, PAGE, G, P, POSITIONS, PDL)
     i = tl.arange(0, P_WIDE)
     cos, sin = _rotation(turns, length, i, P, projected.dtype.element_ty)
     wait(PDL)
@@ -216,14 +216,14 @@ def attend_split(
         if INTERPRETED:  # there, no range is made of what was worked out
             block = first
             while block < end:
+                page = _page(table, block, end, PAGE, POSITIONS)
                 k, v, valid = _block(keys, values, page, block, length, group, PAGE, G, P, P_WIDE, POSITIONS)
-                page = _page(table, block + 1, end, PAGE, POSITIONS)
                 top, total, acc = _attend_block(q, k, v, valid, top, total, acc, scale)
                 block += 1
         else:
             for block in tl.range(first, end, num_stages=STAGES):
+                page = _page(table, block, end, PAGE, POSITIONS)
                 k, v, valid = _block(keys, values, page, block, length, group, PAGE, G, P, P_WIDE, POSITIONS)
-                page = _page(table, block + 1, end, PAGE, POSITIONS)
                 top, total, acc = _attend_block(q, k, v, valid, top, total, acc, scale)
 
         to = (row * H + group * (H // G) + tl.arange(0, ASKING)).to(tl.int64) * SPLITS + split
@@ -251,22 +251,18 @@ def _turned(x, i, cos, sin, real, P: tl.constexpr):
 
 @triton.jit
 def _page(table, block, end, PAGE: tl.constexpr, POSITIONS: tl.constexpr):
-    """The page in which a block lies."""
-    return tl.load(table + block * POSITIONS // PAGE, mask=block < end, other=0).to(tl.int64)
+    """The page in which a block lies, of those before `end`.
 
-
-@triton.jit
-def _prefetch(
-    memory, page, block, end, length, group, PAGE: tl.constexpr, G: tl.constexpr, P: tl.constexpr, POSITIONS: tl.constexpr,
-    PDL: tl.constexpr,
-):  # fmt: skip
-    """A block of keys or of values, as far as it lies at multiples of 16 bytes."""
-    BYTES: tl.constexpr = P * (memory.dtype.element_ty.primitive_bitwidth // 8)
-    if BYTES % 16 == 0:
-        start = block * POSITIONS
-        t = tl.arange(0, POSITIONS)
-        at = ((page * PAGE + start % PAGE + t) * G + group) * BYTES
-        prefetch(memory.to(tl.int64) + at, (start + t < length) & (block < end), BYTES, PDL)
+    A loop's loads run ahead of it through shared memory; an ordinary load would join them there, and they would wait for it.
+    """
+    at = table + tl.maximum(tl.minimum(block, end - 1), 0) * POSITIONS // PAGE
+    if INTERPRETED:
+        page = tl.load(at)
+    else:
+        page = tl.inline_asm_elementwise(
+            "ld.global.nc.b32 $0, [$1];", "=r,l", [at.to(tl.int64)], dtype=tl.int32, is_pure=True, pack=1
+        )
+    return page.to(tl.int64)
 
 
 @triton.jit

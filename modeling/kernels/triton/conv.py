@@ -1,11 +1,12 @@
-"""The short causal convolution before a scan: all its taps and SiLU while a token is at hand once.
+"""The short causal convolution before a scan: all its taps and SiLU in one pass over the tokens.
 
-Every program takes a tile of tokens and channels, and the tokens before it through the cache. Only programs of the first tile
-look at the state; so they also write the new one, from the inputs, once all that they need of the old one is in registers.
+A program takes some channels and walks a stretch of their tokens, T at a time: it fetches these and the k−1 inputs before them,
+all at once, and works from registers. Only the first program of a row looks at its state; so it also writes the new state, from
+the inputs, once all that is needed of the old one is in registers.
 """
 
 # Triton's language is typed by its own compiler.
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator, import-not-found, import-untyped"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,untyped-decorator,import-not-found,import-untyped,assignment"
 
 from __future__ import annotations
 
@@ -14,8 +15,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from modeling.kernels import reference
+
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
-TOKENS, CHANNELS, WARPS = 16, 256, 4  # of a program
+TOKENS, CHANNELS, WARPS = 16, 128, 1  # at a time, in a program
+PROGRAMS = 512  # occupy a GPU: where there were more, each takes up to four steps, and the weights are fetched less often
 
 
 def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | None = None) -> Tensor:
@@ -23,22 +27,24 @@ def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | 
 
     `state` (b, c, k), of any strides, is the last k inputs and goes on in place. x may be a view of unit stride in c.
     """
-    return conv_in_tiles(x, weight, bias, state, TOKENS, CHANNELS, WARPS)
+    steps = min(4, max(1, x.numel() // (TOKENS * CHANNELS * PROGRAMS)))
+    return conv_in_tiles(x, weight, bias, state, TOKENS, steps, CHANNELS, WARPS)
 
 
 def conv_in_tiles(
-    x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | None, tokens: int, channels: int, warps: int
+    x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | None, tokens: int, steps: int, channels: int, warps: int
 ) -> Tensor:
-    """`causal_conv` with the shape of its tiles."""
+    """`causal_conv` with the shape of its tiles. A kernel longer than a tile, which no model has, is left to the law."""
+    taps = weight.shape[-1]
+    if taps > tokens:
+        return reference.causal_conv(x, weight, bias, state)
     x = x if x.stride(-1) == 1 else x.contiguous()
-    (b, length, c), taps = x.shape, weight.shape[-1]
+    b, length, c = x.shape
     y = torch.empty((b, length, c), dtype=x.dtype, device=x.device)
     kept = x if state is None else state  # without a state the kernel looks at none
-    if taps > tokens:  # the second tile begins after what the state holds
-        tokens, channels = triton.next_power_of_2(taps), 32
-    _conv[(triton.cdiv(c, channels), triton.cdiv(length, tokens), b)](
+    _conv[(triton.cdiv(c, channels), triton.cdiv(length, tokens * steps), b)](
         *(x, weight, weight if bias is None else bias, kept, y),
-        *(length, c, x.stride(0), x.stride(1), weight.stride(0), weight.stride(1), *kept.stride()),
+        *(length, steps, c, x.stride(0), x.stride(1), weight.stride(0), weight.stride(1), *kept.stride()),
         BIASED=bias is not None,
         KEPT=state is not None,
         K=taps,
@@ -50,7 +56,7 @@ def conv_in_tiles(
     return y
 
 
-@triton.jit(do_not_specialize=["length"])
+@triton.jit(do_not_specialize=["length", "steps"])
 def _conv(
     x,  # (b, l, c)
     weight,  # (c, k)
@@ -58,6 +64,7 @@ def _conv(
     kept,  # (b, c, k), in and out
     y,  # (b, l, c), contiguous
     length,
+    steps,
     width,
     x_row,
     x_token,
@@ -73,30 +80,40 @@ def _conv(
     T: tl.constexpr,
     C: tl.constexpr,
 ):
-    first, row = tl.program_id(1) * T, tl.program_id(2).to(tl.int64)
+    begin, row = tl.program_id(1) * T * steps, tl.program_id(2).to(tl.int64)
     c = tl.program_id(0) * C + tl.arange(0, C)
-    t = tl.arange(0, T)
     on = c < width
-    x_first = x + row * x_row + first.to(tl.int64) * x_token
-    kept += row * kept_row
-    sums = tl.zeros((T, C), tl.float32)
-    if BIASED:
-        sums += tl.load(bias + c, mask=on, other=0.0).to(tl.float32)[None, :]
-    for tap in tl.static_range(K):
-        back = tap - (K - 1)
-        there = (first + t + back >= 0) & (first + t + back < length)
-        inputs = tl.load(x_first + (t + back)[:, None] * x_token + c[None, :], mask=there[:, None] & on[None, :], other=0.0)
-        if KEPT and first == 0:  # the input −i before the first is the state's tap K−i
-            past = (t + back < 0)[:, None] & on[None, :]
-            inputs += tl.load(kept + (t + back + K)[:, None] * kept_tap + c[None, :] * kept_channel, mask=past, other=0.0)
-        taps = tl.load(weight + c * weight_channel + tap * weight_tap, mask=on, other=0.0)
-        sums += inputs.to(tl.float32) * taps.to(tl.float32)[None, :]
-    y_tile = y + (row * length + first) * width + t[:, None] * width + c[None, :]
-    sums = sums / (1.0 + tl.exp2(-LOG2_E * sums))
-    tl.store(y_tile, sums.to(y.dtype.element_ty), mask=(first + t < length)[:, None] & on[None, :])
+    x += row * x_row + c
+    kept += row * kept_row + c * kept_channel
+    y += row * length * width + c
+    taps = ()
+    for i in tl.static_range(K):
+        tap = tl.load(weight + c * weight_channel + i * weight_tap, mask=on, other=0.0)
+        taps = taps + (tap.to(tl.float32),)  # noqa: RUF005 – Triton knows no stars
+    start = tl.load(bias + c, mask=on, other=0.0).to(tl.float32) if BIASED else tl.zeros((C,), tl.float32)
 
-    if KEPT and first == 0:
-        _keep(x + row * x_row + c[None, :], kept + c[None, :] * kept_channel, on, length, x_token, kept_tap, K, KEPT_TAPS)
+    first = begin
+    while first < begin + T * steps:
+        x_first = x + first.to(tl.int64) * x_token
+        inputs = ()  # of the tokens first − (k−1) … first + T − 1
+        for i in tl.static_range(K - 1):
+            before = tl.load(x_first + (i - (K - 1)) * x_token, mask=on & (first + i >= K - 1), other=0.0)
+            if KEPT and first == 0:  # the input i − (k−1) is the state's tap i + 1
+                before = tl.load(kept + (i + 1) * kept_tap, mask=on, other=0.0)
+            inputs = inputs + (before,)  # noqa: RUF005
+        for t in tl.static_range(T):
+            now = tl.load(x_first + t * x_token, mask=on & (first + t < length), other=0.0)
+            inputs = inputs + (now,)  # noqa: RUF005
+        y_first = y + first.to(tl.int64) * width
+        for t in tl.static_range(T):
+            total = start
+            for i in tl.static_range(K):
+                total += inputs[t + i].to(tl.float32) * taps[i]
+            total = total / (1.0 + tl.exp2(-LOG2_E * total))
+            tl.store(y_first + t * width, total.to(y.dtype.element_ty), mask=on & (first + t < length))
+        first += T
+    if KEPT and begin == 0:
+        _keep(x[None, :], kept[None, :], on, length, x_token, kept_tap, K, KEPT_TAPS)
 
 
 @triton.jit

@@ -70,7 +70,7 @@ class Scratch:
 def choose(rows: int, state: Tensor) -> Sizes:
     """Block sizes by shape, as measured (benchmarks/gpu/decode_falcon_h1.py); state (slots, h, p, n)."""
     width, states = state.shape[2], triton.next_power_of_2(state.shape[3])
-    return Sizes(min(triton.next_power_of_2(width), max(1, 4096 // states)))
+    return Sizes(min(triton.next_power_of_2(width), max(1, (4096 if rows == 1 else 2048) // states)))
 
 
 def advance(
@@ -155,7 +155,8 @@ def normalise_arguments(
     return {
         "projected": projected, "y": scratch.y, "squares": scratch.squares, "weight": mixer.norm, "eps": mixer.eps,
         "normed": out, "multiplier": multiplier, "WIDTH": projected.shape[1], "E": scratch.y.shape[1], "SSM_G": mixer.groups,
-        "SQUARES": squares, "SQUARES_WIDE": triton.next_power_of_2(squares), "CHANNELS": NORMED, "GATED": not mixer.norm_before_gate,
+        "SQUARES": squares, "SQUARES_WIDE": triton.next_power_of_2(squares), "CHANNELS": NORMED,
+        "GATED": not mixer.norm_before_gate,
     }  # fmt: skip
 
 

@@ -24,15 +24,19 @@ from modeling.kernels.triton.rows import (
     normed,
     of_output,
     padded,
+    project_parts,
     rows_convolved,
     rows_gated,
     rows_plain,
+    rows_sum,
     silu,
     tile,
     window,
 )
 
 MAX_ROWS = 64
+PROCESSORS = 132  # of an H100 or H200
+SMALL = 2**21  # weights of a matrix that is read in no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,14 @@ class Convolved:
 class Blocks:
     """What one program takes on: so many outputs, so many columns of W at a time, by so many warps.
 
-    One row with a gate or a convolution: all columns at once, and `repeat` times so many outputs, one after the other. More
-    rows: `stages` loads in flight, and `ahead` bytes of each row of W fetched into L2 while the previous kernel still runs.
+    One row with a gate or a convolution: all columns at once, and `repeat` times so many outputs, one after the other (powers
+    of 2). More rows: `stages` loads in flight.
     """
 
     outputs: int
     columns: int
     warps: int = 8
     stages: int = 4
-    ahead: int = 0
     repeat: int = 1
 
 
@@ -103,10 +106,31 @@ def project(
         return
     if norm is not None:
         x = normed(x, norm.weight, norm.eps)
+    epilogue = (bias, multiplier, bias2, multiplier2, residual, out)
+    splits = min(triton.cdiv(PROCESSORS, triton.cdiv(o, 64)), d // 512)
+    if splits > 1 and o * d >= SMALL:
+        _project_in_parts(x, weight, x2, w2, splits, *epilogue)
+        return
     rows_plain[grid](
-        x, weight, bias, multiplier, x2, w2, bias2, multiplier2, residual, out, b, O=o, D=d, D2=d2,
+        x, weight, x2, w2, *epilogue, b, O=o, D=d, D2=d2,
         OUTPUTS=blocks.outputs, ROWS=padded(b), COLUMNS=blocks.columns, STAGES=blocks.stages,
-        AHEAD=_ahead(weight, blocks), PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
+        num_warps=blocks.warps,
+    )  # fmt: skip
+
+
+def _project_in_parts(
+    x: Tensor, weight: Tensor, x2: Tensor | None, w2: Tensor | None, splits: int, bias: Tensor | None, multiplier: float,
+    bias2: Tensor | None, multiplier2: float, residual: Tensor | None, out: Tensor,
+) -> None:  # fmt: skip
+    """`project` where the outputs are so few that the columns have to be cut as well, to give every processor something."""
+    b, o = out.shape
+    both = [(x, weight)] if x2 is None or w2 is None else [(x, weight), (x2, w2)]
+    parts = torch.empty(len(both), splits, b, o, dtype=torch.float32, device=x.device)
+    for (inputs, w), some in zip(both, parts, strict=True):
+        project_parts(inputs, w, some, 64, 128, stages=3)
+    rows_sum[(triton.cdiv(o, 512), b)](
+        parts, bias, multiplier, bias2, multiplier2, residual, out, b, O=o, SPLITS=splits, SECOND=len(both) == 2, BLOCK=512,
+        num_warps=4,
     )  # fmt: skip
 
 
@@ -134,7 +158,7 @@ def project_gated(
     rows_gated[(triton.cdiv(o, blocks.outputs),)](
         normed(x, norm.weight, norm.eps), weight, bias, multiplier, out, b, O=o, D=d,
         OUTPUTS=blocks.outputs, ROWS=padded(b), COLUMNS=blocks.columns, STAGES=blocks.stages,
-        AHEAD=_ahead(weight, blocks), PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
+        num_warps=blocks.warps,
     )  # fmt: skip
 
 
@@ -158,9 +182,10 @@ def project_convolved(
     memory = (conv.weight, conv.bias, conv.state, conv.active, conv.first)
     if b == 1:
         blocks = blocks or choose_whole(o, d)
-        _row_convolved[(triton.cdiv(o, blocks.outputs * blocks.repeat),)](
-            x, weight, *_parts(norm), bias, scale, out, *memory, O=o, D=d, C=c, K=k, WIDE=triton.next_power_of_2(d),
-            OUTPUTS=blocks.outputs, REPEAT=blocks.repeat, PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
+        _row_whole[(triton.cdiv(o, blocks.outputs * blocks.repeat),)](
+            x, None, weight, *_parts(norm), bias, scale, None, out, *memory, O=o, D=d, C=c, K=k,
+            WIDE=triton.next_power_of_2(d), OUTPUTS=blocks.outputs, REPEAT=blocks.repeat, PDL=pdl, num_warps=blocks.warps,
+            launch_pdl=pdl,
         )  # fmt: skip
         return
     blocks = blocks or choose(b, o, d, weight.dtype)
@@ -169,7 +194,20 @@ def project_convolved(
     rows_convolved[(triton.cdiv(o, blocks.outputs),)](
         x, weight, bias, scale, out, *memory, b, O=o, D=d, C=c, K=k,
         OUTPUTS=blocks.outputs, ROWS=padded(b), COLUMNS=blocks.columns, STAGES=blocks.stages,
-        AHEAD=_ahead(weight, blocks), PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
+        num_warps=blocks.warps,
+    )  # fmt: skip
+
+
+def project_swished(
+    x: Tensor, swish: Tensor, weight: Tensor, out: Tensor, residual: Tensor, bias: Tensor | None, blocks: Blocks | None = None
+) -> None:  # fmt: skip
+    """One row: out (1, o) = residual + (x · SiLU(swish)) Wᵀ + bias; x, swish (1, d); `out` may be `residual`."""
+    o, d = weight.shape
+    blocks, pdl = blocks or choose_whole(o, d), overlaps(x.device)
+    _row_whole[(triton.cdiv(o, blocks.outputs * blocks.repeat),)](
+        x, swish, weight, None, 0.0, bias, None, residual, out, None, None, None, None, 0, O=o, D=d, C=1, K=1,
+        WIDE=triton.next_power_of_2(d), OUTPUTS=blocks.outputs, REPEAT=blocks.repeat, PDL=pdl, num_warps=blocks.warps,
+        launch_pdl=pdl,
     )  # fmt: skip
 
 
@@ -184,7 +222,7 @@ def choose(rows: int, outputs: int, width: int, dtype: torch.dtype, gated: bool 
     if rows == 1:
         if outputs * width < 2**20:  # less than 2 MiB: latency is all
             return Blocks(4, min(1024, triton.next_power_of_2(width)), warps=4)
-        return Blocks(2, min(4096, triton.next_power_of_2(width)))
+        return Blocks(2, min(2048, triton.next_power_of_2(width)))
     if dtype == torch.float32:
         return Blocks(32, 32, warps=4, stages=2)
     if gated:
@@ -193,16 +231,11 @@ def choose(rows: int, outputs: int, width: int, dtype: torch.dtype, gated: bool 
 
 
 def choose_whole(outputs: int, width: int) -> Blocks:
-    """The same for one row whose columns are taken at once: 32 weights a thread, and programs enough for some waves."""
-    warps = 8 if width > 1024 else 4
-    each = max(1, 32 * 32 * warps // triton.next_power_of_2(width))
-    return Blocks(each, 0, warps, repeat=max(1, min(4, outputs // (each * 1024))))
-
-
-def _ahead(weight: Tensor, blocks: Blocks) -> int:
-    """Bytes of a row to fetch early, in the 16s that the instruction takes; 0 where rows do not begin at 16s."""
-    row = weight.shape[1] * weight.itemsize
-    return 0 if row % 16 or weight.data_ptr() % 16 else min(row, blocks.ahead)
+    """The same for one row whose columns are taken at once."""
+    wide = triton.next_power_of_2(width)
+    each = max(2, min(8, 16384 // wide))
+    repeat = 1 if outputs < 1024 * each else 4 if wide > 4096 else 2
+    return Blocks(each, 0, 8 if width > 1024 else 4, repeat=repeat)
 
 
 def _parts(norm: Norm | None) -> tuple[Tensor | None, float]:
@@ -268,67 +301,78 @@ def _row_plain(
 
 
 @triton.jit
-def _gained(x, norm, gains, i, eps, D: tl.constexpr, TYPE: tl.constexpr):
-    """x (D) in fp32, times the norm's weights if there is a norm, and what it still has to be divided by: √(mean x² + ε)."""
+def gained(x, swish, norm, gains, i, eps, D: tl.constexpr, TYPE: tl.constexpr):
+    """x (D) in fp32, times SiLU(swish) if there is one, times the norm's weights if there is a norm; and what is still missing
+    then: the factor 1/√(mean x² + ε)."""
     v = tl.load(x + i, mask=i < D, other=0.0)
     inverse = 1.0
-    if norm is None:
-        v = v.to(tl.float32)
-    else:
+    if norm is not None:
         v = v.to(TYPE).to(tl.float32)  # as the law rounds the residual
         inverse = tl.rsqrt(tl.sum(v * v) / D + eps)
         v *= gains
+    v = v.to(tl.float32)
+    if swish is not None:
+        v *= silu(tl.load(swish + i, mask=i < D, other=0.0).to(tl.float32))
     return v, inverse
 
 
 @triton.jit
 def stream(
-    x, w, norm, eps, bias, scale, out, conv_weight, conv_bias, state, active, conv_first, program,
+    x, swish, w, norm, eps, bias, scale, residual, out, conv_weight, conv_bias, state, active, conv_first, program,
     O: tl.constexpr, D: tl.constexpr, C: tl.constexpr, K: tl.constexpr, WIDE: tl.constexpr,
-    OUTPUTS: tl.constexpr, REPEAT: tl.constexpr, PDL: tl.constexpr,
+    OUTPUTS: tl.constexpr, REPEAT: tl.constexpr, EARLY: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """out (O) = scale ∘ (norm(x) Wᵀ + bias), of which conv_first … conv_first+C−1 go through the convolution, if any.
+    """out (O) = residual + scale ∘ (norm(x · SiLU(swish)) Wᵀ + bias), of which conv_first … conv_first+C−1 go through the
+    convolution, if there is any.
 
-    One program of many: x stays in registers, and while one tile of weights is multiplied the next is on its way.
+    One program of many: x stays in registers, and while one tile of weights is multiplied the next is on its way. EARLY: x is
+    there as soon as this kernel starts. Else this one waits, and lets the next start so late that x is there for that one, too.
     """
     EVEN: tl.constexpr = O % (OUTPUTS * REPEAT) == 0 and D == WIDE
     i = tl.arange(0, WIDE)
     o = program * (OUTPUTS * REPEAT) + tl.arange(0, OUTPUTS)
+    every = program * (OUTPUTS * REPEAT) + tl.arange(0, OUTPUTS * REPEAT)
+    inside, r = (every < O)[:, None], tl.zeros((1, 1), dtype=tl.int32)
     weights = tile(w, o, i, O, D, EVEN)
     gains = i
     if norm is not None:
         gains = tl.load(norm + i, mask=i < D, other=0.0).to(tl.float32)
-    r = tl.zeros((1, 1), dtype=tl.int32)
-    wait(PDL)
-    v, inverse = _gained(x, norm, gains, i, eps, D, weights.dtype)
+    if conv_weight is not None:  # its state is of the last step, which has ended (_embed)
+        kept, total, newest, writes = window(state, conv_weight, conv_bias, active, every, r, inside, conv_first, C, K)
+    offset = tl.zeros((OUTPUTS * REPEAT, 1), dtype=tl.float32)
+    if bias is not None:
+        offset += of_output(bias, every, O)
+    if not EARLY:
+        wait(PDL)
+        release(PDL)
+    v, inverse = gained(x, swish, norm, gains, i, eps, D, weights.dtype)
+    y = tl.zeros((OUTPUTS * REPEAT,), dtype=tl.float32)
     for turn in tl.static_range(REPEAT):
-        inside = (o < O)[:, None]
-        if conv_weight is not None:
-            kept, total, newest, writes = window(state, conv_weight, conv_bias, active, o, r, inside, conv_first, C, K)
         following = weights
         if turn + 1 < REPEAT:
             following = tile(w, o + OUTPUTS, i, O, D, EVEN)
-        y = (tl.sum(weights.to(tl.float32) * v[None, :], axis=1) * inverse)[:, None]
-        if bias is not None:
-            y += of_output(bias, o, O)
-        if scale is not None:
-            y *= of_output(scale, o, O)
-        if conv_weight is not None:
-            y = convolved(y, kept, total, newest, writes, state, o, r, inside, conv_first, C, K)
-        tl.store(out + o[:, None], y.to(out.dtype.element_ty), mask=inside)
+        some = tl.sum(weights.to(tl.float32) * v[None, :], axis=1)
+        y += tl.sum(tl.where(every[:, None] == o[None, :], some[None, :], 0.0), axis=1)
         weights, o = following, o + OUTPUTS
+    y = y[:, None] * inverse + offset
+    if scale is not None:
+        y *= of_output(scale, every, O)
+    if conv_weight is not None:
+        y = convolved(y, kept, total, newest, writes, state, every, r, inside, conv_first, C, K)
+    if residual is not None:
+        y += of_output(residual, every, O)
+    tl.store(out + every[:, None], y.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
-def _row_convolved(
-    x, w, norm, eps, bias, scale, out, conv_weight, conv_bias, state, active, conv_first,
+def _row_whole(
+    x, swish, w, norm, eps, bias, scale, residual, out, conv_weight, conv_bias, state, active, conv_first,
     O: tl.constexpr, D: tl.constexpr, C: tl.constexpr, K: tl.constexpr, WIDE: tl.constexpr,
     OUTPUTS: tl.constexpr, REPEAT: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    release(PDL)
     stream(
-        x, w, norm, eps, bias, scale, out, conv_weight, conv_bias, state, active, conv_first, tl.program_id(0),
-        O, D, C, K, WIDE, OUTPUTS, REPEAT, PDL,
+        x, swish, w, norm, eps, bias, scale, residual, out, conv_weight, conv_bias, state, active, conv_first,
+        tl.program_id(0), O, D, C, K, WIDE, OUTPUTS, REPEAT, False, PDL,
     )  # fmt: skip
 
 
@@ -346,7 +390,7 @@ def _row_gated(
     g, u = tile(w, o, i, O, D, EVEN), tile(up, o, i, O, D, EVEN)
     gains = tl.load(norm + i, mask=i < D, other=0.0).to(tl.float32)
     wait(PDL)
-    v, inverse = _gained(x, norm, gains, i, eps, D, g.dtype)
+    v, inverse = gained(x, None, norm, gains, i, eps, D, g.dtype)
     for turn in tl.static_range(REPEAT):
         next_g, next_u = g, u
         if turn + 1 < REPEAT:

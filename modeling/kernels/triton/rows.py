@@ -89,7 +89,7 @@ def convolved(y, kept, total, weight, writes, state, o, r, inside, first, C: tl.
 
 @triton.jit
 def _normed(
-    x, weight, out, parts, bias, rows, eps, D: tl.constexpr, WIDTH: tl.constexpr, PARTS: tl.constexpr, PDL: tl.constexpr
+    x, weight, out, parts, bias, rows, eps, D: tl.constexpr, WIDTH: tl.constexpr, PARTS: tl.constexpr
 ):  # fmt: skip
     """x += Σ parts + bias; out[row] = x / √(mean x² + ε) · weight, rounded where `reference.rms_norm` rounds."""
     i, row = tl.arange(0, WIDTH), tl.program_id(0).to(tl.int64)
@@ -116,10 +116,10 @@ def normed(
     b, d = x.shape
     if out is None:
         out = torch.empty(b, d, dtype=weight.dtype, device=x.device)
-    pdl, width = overlaps(x.device), triton.next_power_of_2(d)
+    width = triton.next_power_of_2(d)
     _normed[(b,)](
-        x, weight, out, parts, bias, b, eps, D=d, WIDTH=width, PARTS=0 if parts is None else parts.shape[0], PDL=pdl,
-        num_warps=8 if width >= 2048 else 4, launch_pdl=pdl,
+        x, weight, out, parts, bias, b, eps, D=d, WIDTH=width, PARTS=0 if parts is None else parts.shape[0],
+        num_warps=8 if width >= 2048 else 4,
     )  # fmt: skip
     return out
 
@@ -128,18 +128,20 @@ def project_parts(
     x: Tensor, weight: Tensor, parts: Tensor, outputs: int, columns: int, warps: int = 4, stages: int = 4
 ) -> None:
     """parts (s, b, o) fp32 of x Wᵀ, each over its share of the columns: Σ parts is the product. Rows of x may lie apart."""
-    (splits, b, o), d, pdl = parts.shape, weight.shape[1], overlaps(x.device)
+    (splits, b, o), d = parts.shape, weight.shape[1]
+    if weight.dtype == torch.float32:
+        outputs, columns, stages = 32, 32, 2  # no tensor cores: tiles go through registers
     span = columns * triton.cdiv(d, splits * columns)
     _rows_parts[(triton.cdiv(o, outputs), splits)](
         x, weight, parts, b, STRIDE=x.stride(0), O=o, D=d, OUTPUTS=outputs, ROWS=padded(b), SPAN=span, COLUMNS=columns,
-        STAGES=stages, EVEN=o % outputs == 0 and d == splits * span, PDL=pdl, num_warps=warps, launch_pdl=pdl,
+        STAGES=stages, EVEN=o % outputs == 0 and d == splits * span, num_warps=warps,
     )  # fmt: skip
 
 
 @triton.jit
 def _rows_parts(
     x, w, parts, b, STRIDE: tl.constexpr, O: tl.constexpr, D: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr,
-    SPAN: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, PDL: tl.constexpr,
+    SPAN: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr,
 ):  # fmt: skip
     """parts[split] = x Wᵀ over the SPAN columns of this split."""
     split = tl.program_id(1)
@@ -169,10 +171,9 @@ def _product(x, w, o, r, b, O: tl.constexpr, D: tl.constexpr, OUTPUTS: tl.conste
 
 @triton.jit
 def rows_plain(
-    x, w, bias, multiplier, x2, w2, bias2, multiplier2, residual, out, b,
+    x, w, x2, w2, bias, multiplier, bias2, multiplier2, residual, out, b,
     O: tl.constexpr, D: tl.constexpr, D2: tl.constexpr,
-    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr, AHEAD: tl.constexpr,
-    PDL: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """out = residual + multiplier · (x Wᵀ + bias) + multiplier₂ · (x₂ W₂ᵀ + bias₂)."""
     o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
@@ -193,10 +194,34 @@ def rows_plain(
 
 
 @triton.jit
+def rows_sum(
+    parts, bias, multiplier, bias2, multiplier2, residual, out, b,
+    O: tl.constexpr, SPLITS: tl.constexpr, SECOND: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The same of products that are there in parts (1 or 2, SPLITS, b, O)."""
+    row, o = tl.program_id(1).to(tl.int64), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    y = tl.zeros((BLOCK,), dtype=tl.float32)
+    for split in tl.static_range(SPLITS):
+        y += tl.load(parts + (split * b + row) * O + o, mask=o < O, other=0.0)
+    if bias is not None:
+        y += tl.load(bias + o, mask=o < O, other=0.0).to(tl.float32)
+    y *= multiplier
+    if SECOND:
+        y2 = tl.zeros((BLOCK,), dtype=tl.float32)
+        for split in tl.static_range(SPLITS, 2 * SPLITS):
+            y2 += tl.load(parts + (split * b + row) * O + o, mask=o < O, other=0.0)
+        if bias2 is not None:
+            y2 += tl.load(bias2 + o, mask=o < O, other=0.0).to(tl.float32)
+        y += multiplier2 * y2
+    if residual is not None:
+        y += tl.load(residual + row * O + o, mask=o < O, other=0.0).to(tl.float32)
+    tl.store(out + row * O + o, y.to(out.dtype.element_ty), mask=o < O)
+
+
+@triton.jit
 def rows_gated(
     x, w, bias, multiplier, out, b, O: tl.constexpr, D: tl.constexpr,
-    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr, AHEAD: tl.constexpr,
-    PDL: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """out = (U x) · SiLU(multiplier · G x), W (2·O, D) = G over U."""
     EVEN: tl.constexpr = O % OUTPUTS == 0 and D % COLUMNS == 0
@@ -221,8 +246,7 @@ def rows_gated(
 def rows_convolved(
     x, w, bias, scale, out, conv_weight, conv_bias, state, active, first, b,
     O: tl.constexpr, D: tl.constexpr, C: tl.constexpr, K: tl.constexpr,
-    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr, AHEAD: tl.constexpr,
-    PDL: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """out = scale ∘ (x Wᵀ + bias), of which the outputs first … first+C−1 go through the convolution."""
     o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)

@@ -1,15 +1,15 @@
 """Mamba-1's selective scan in one pass over time, with its softplus, skip connection and gate.
 
-A program is one warp. It owns a few channels with all their states, in registers, and walks a row of tokens in tiles of T. At
-the 7B's size the states of a single sequence fill the machine so, and the exponentials (one a token, channel and state) are
-what takes the time; all else is arranged around them:
+A program owns some channels with all their states, in registers, and walks a row of tokens in tiles. At the 7B's size the
+states of a single sequence fill the machine so, and the exponentials (one a token, channel and state) bound the time; all else
+is arranged around them:
 
-* The recurrence s_t = a_t ∘ s_{t−1} + u_t of a tile is laid out as (T, N, E): by the compiler's default E lies across the lanes
-  and T within a thread, so that the scan over T is one multiply-add a state, and a sum over N needs a shuffle or two.
-* What belongs to a channel alone (Δ, the gate, the skip) is worked out for the next tile while its tokens are at hand once, in
-  the layout of its loads, then handed to the lanes that need it. Carried through a `while` it stays so: a compiler that sees
-  through a loop would repeat that work in every lane that shares a channel.
-* The next tile's tokens are on their way while a tile is worked on.
+* A tile's recurrence s_t = a_t ∘ s_{t−1} + u_t is laid out as (T, M, G, K, E). By the compiler's default E channels lie across
+  the lanes of a warp, K lanes share each (the state n = m K + k belongs to lane k), every warp has its groups G, and T and M
+  stay within a lane. So the scan over T is one multiply-add a state, and no warp needs another's sums.
+* What belongs to a channel alone (Δ, the gate, the skip) is worked out once, in the layout of the loads, and a tile ahead; then
+  it is handed to the lanes that share the channel. Carried through a `while` it stays so: a compiler that sees through a loop
+  would repeat that work in each of them.
 """
 
 # Triton's language is typed by its own compiler.
@@ -17,14 +17,30 @@ what takes the time; all else is arranged around them:
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
-STATES = 256  # of one program, 8 a lane: 512 warps for the 7B's 8,192 · 16
-TILE = 2048  # states at T tokens, of which decays and drives are in registers: T = 8 for the 7B
+
+
+class Tile(NamedTuple):
+    """What a program works on at a time, and how it is spread over its warps."""
+
+    warps: int
+    groups: int  # of 32 / lanes channels: one or more for each warp
+    lanes: int  # that share a channel
+    tokens: int
+
+
+def choose(channels: int, states: int) -> Tile:
+    """The tile for so many channels in all rows, of a power of two of states each: at most 64 states · tokens in a lane."""
+    warps = 4 if channels >= 4096 else 1  # fewer channels spread over more programs, as there are processors to spare
+    lanes = min(states, 32, max(4, states // 16))
+    return Tile(warps, warps, lanes, max(1, min(16, 64 * lanes // states)))
 
 
 def selective_scan(
@@ -42,9 +58,8 @@ def selective_scan(
 
     `state` (b, e, n) fp32 goes on in place. x, dt, z, B and C may be views, of unit stride in their last dimension.
     """
-    n = triton.next_power_of_2(A.shape[1])
-    channels = max(1, min(32, STATES // n))
-    return scan_in_tiles(x, dt, A, B, C, D, dt_bias, z, state, channels, max(1, min(16, TILE // (n * channels))))
+    tile = choose(x.shape[0] * x.shape[2], triton.next_power_of_2(A.shape[1]))
+    return scan_in_tiles(x, dt, A, B, C, D, dt_bias, z, state, tile)
 
 
 def scan_in_tiles(
@@ -57,25 +72,29 @@ def scan_in_tiles(
     dt_bias: Tensor,
     z: Tensor,
     state: Tensor | None,
-    channels: int,
-    tokens: int,
+    tile: Tile,
 ) -> Tensor:
-    """`selective_scan` with the shape of its tiles."""
+    """`selective_scan` in tiles of a given shape."""
     x, dt, B, C, z = (t if t.stride(-1) == 1 else t.contiguous() for t in (x, dt, B, C, z))
     (b, length, e), n = x.shape, A.shape[1]
     y = torch.empty((b, length, e), dtype=z.dtype, device=z.device)
     kept = A if state is None else state  # without a state the kernel looks at none
-    _scan[(triton.cdiv(e, channels), b)](
+    width = triton.next_power_of_2(n)
+    lanes = min(tile.lanes, width)
+    channels = 32 // lanes
+    _scan[(triton.cdiv(e, tile.groups * channels), b)](
         *(x, dt, z, A, B, C, D, dt_bias, kept, y),
         *(length, e, n),
         *(x.stride(0), x.stride(1), dt.stride(0), dt.stride(1), z.stride(0), z.stride(1)),
         *(B.stride(0), B.stride(1), C.stride(0), C.stride(1)),
         *(A.stride(0), A.stride(1), 0 if state is None else state.stride(0), kept.stride(-2), kept.stride(-1)),
         KEPT=state is not None,
-        N=triton.next_power_of_2(n),
+        T=tile.tokens,
+        M=width // lanes,
+        G=tile.groups,
+        K=lanes,
         E=channels,
-        T=tokens,
-        num_warps=1,
+        num_warps=tile.warps,
     )
     return y
 
@@ -113,20 +132,29 @@ def _scan(
     kept_channel,
     kept_state,
     KEPT: tl.constexpr,
-    N: tl.constexpr,
-    E: tl.constexpr,
     T: tl.constexpr,
+    M: tl.constexpr,
+    G: tl.constexpr,
+    K: tl.constexpr,
+    E: tl.constexpr,
 ):
-    row = tl.program_id(1).to(tl.int64)
-    e = tl.program_id(0) * E + tl.arange(0, E)
-    n, t = tl.arange(0, N), tl.arange(0, T)
+    first, row = tl.program_id(0) * G * E, tl.program_id(1).to(tl.int64)
+    e, n, t = first + tl.arange(0, G * E), tl.arange(0, M * K), tl.arange(0, T)
     on, of_state = e < width, n < states
-    inside = on[:, None] & of_state[None, :]
-    rate = tl.load(A + e[:, None] * A_channel + n[None, :] * A_state, mask=inside, other=0.0).trans() * LOG2_E  # N E
     skip = tl.load(D + e, mask=on, other=0.0).to(tl.float32)
     shift = tl.load(dt_bias + e, mask=on, other=0.0).to(tl.float32)
-    cell = kept + row * kept_row + e[:, None] * kept_channel + n[None, :] * kept_state
-    s = tl.load(cell, mask=inside, other=0.0).trans() if KEPT else tl.zeros((N, E), tl.float32)
+
+    # Of the states: loaded as (E, K, G, M), so that the lanes which load them are the lanes which keep them.
+    channel = first + tl.arange(0, G)[None, None, :, None] * E + tl.arange(0, E)[:, None, None, None]
+    state = tl.arange(0, M)[None, None, None, :] * K + tl.arange(0, K)[None, :, None, None]
+    inside = (channel < width) & (state < states)
+    rate = tl.load(A + channel * A_channel + state * A_state, mask=inside, other=0.0) * LOG2_E
+    rate = tl.permute(rate, (3, 2, 1, 0))  # M G K E
+    cell = kept + row * kept_row + channel * kept_channel + state * kept_state
+    if KEPT:
+        s = tl.permute(tl.load(cell, mask=inside, other=0.0), (3, 2, 1, 0))
+    else:
+        s = tl.zeros((M, G, K, E), tl.float32)
 
     # Pointers to a tile are those of its first token, which move, and offsets, which do not.
     x, dt, z = x + row * x_row, dt + row * dt_row, z + row * z_row
@@ -137,12 +165,10 @@ def _scan(
 
     left = length
     live, given = (t < left)[:, None] & on[None, :], (t < left)[:, None] & of_state[None, :]
-    delta, drive, gate, skipped = _of_channels(
-        tl.load(x + x_tile, mask=live, other=0.0),
-        tl.load(dt + dt_tile, mask=live, other=0.0),
-        tl.load(z + z_tile, mask=live, other=0.0),
-        *(skip, shift, live),
-    )
+    x_t = tl.load(x + x_tile, mask=live, other=0.0)
+    dt_t = tl.load(dt + dt_tile, mask=live, other=0.0)
+    z_t = tl.load(z + z_tile, mask=live, other=0.0)
+    delta, drive, gate, skipped = _of_channels(x_t, dt_t, z_t, skip, shift, live)
     b_t = tl.load(B + B_tile, mask=given, other=0.0).to(tl.float32)
     c_t = tl.load(C + C_tile, mask=given, other=0.0).to(tl.float32)
     while left > 0:
@@ -150,30 +176,24 @@ def _scan(
         left -= T
         live, given = (t < left)[:, None] & on[None, :], (t < left)[:, None] & of_state[None, :]
         x, dt, z, B, C = x + T * x_token, dt + T * dt_token, z + T * z_token, B + T * B_token, C + T * C_token
-        next_x = tl.load(x + x_tile, mask=live, other=0.0)
-        next_dt = tl.load(dt + dt_tile, mask=live, other=0.0)
-        next_z = tl.load(z + z_tile, mask=live, other=0.0)
+        x_t = tl.load(x + x_tile, mask=live, other=0.0)  # of the next tile
+        dt_t = tl.load(dt + dt_tile, mask=live, other=0.0)
+        z_t = tl.load(z + z_tile, mask=live, other=0.0)
         next_b = tl.load(B + B_tile, mask=given, other=0.0)
         next_c = tl.load(C + C_tile, mask=given, other=0.0)
 
-        decay = tl.exp2(delta[:, None, :] * rate[None, :, :])  # T N E
-        u = drive[:, None, :] * b_t[:, :, None]
-        u = tl.where(t[:, None, None] == 0, u + decay * s[None, :, :], u)
-        _, s_t = tl.associative_scan((decay, u), 0, _after)
-        s = _last(s_t, T)
-        y_t = tl.sum(s_t * c_t[:, :, None], axis=1)  # T E
+        y_t, s = _recurrence(delta, drive, b_t, c_t, rate, s, T, M, G, K, E)
         tl.store(y + y_tile, (y_t * gate + skipped).to(y.dtype.element_ty), mask=now)
         y += T * width
-
-        delta, drive, gate, skipped = _of_channels(next_x, next_dt, next_z, skip, shift, live)
+        delta, drive, gate, skipped = _of_channels(x_t, dt_t, z_t, skip, shift, live)
         b_t, c_t = next_b.to(tl.float32), next_c.to(tl.float32)
     if KEPT:
-        tl.store(cell, s.trans(), mask=inside)
+        tl.store(cell, tl.permute(s, (3, 2, 1, 0)), mask=inside)
 
 
 @triton.jit
 def _of_channels(x, dt, z, skip, shift, live):
-    """Of a tile (T, E): Δ, Δ x, SiLU(z) and D x SiLU(z). A token that is not there has Δ = 0: it leaves the state as it is."""
+    """Of a tile (T, GE): Δ, Δ x, SiLU(z) and D x SiLU(z). A token that is not there has Δ = 0: it leaves the state as it is."""
     x, z = x.to(tl.float32), z.to(tl.float32)
     delta = tl.where(live, _softplus(dt.to(tl.float32) + shift[None, :]), 0.0)
     gate = z / (1.0 + tl.exp2(-LOG2_E * z))
@@ -195,13 +215,26 @@ def _softplus(v):
 
 
 @triton.jit
-def _after(a, u, later_a, later_u):
-    """Two steps s → a s + u of a recurrence as one."""
-    return later_a * a, later_a * u + later_u
+def _recurrence(
+    delta, drive, b, c, rate, s, T: tl.constexpr, M: tl.constexpr, G: tl.constexpr, K: tl.constexpr, E: tl.constexpr
+):
+    """A tile's way through the states: delta, drive (T, GE), b, c (T, MK), rate, s (M, G, K, E) → S C (T, GE), S at its end."""
+    begins = (tl.arange(0, T) == 0)[:, None, None, None, None]
+    delta, drive = tl.reshape(delta, (T, G, E))[:, None, :, None, :], tl.reshape(drive, (T, G, E))[:, None, :, None, :]
+    b, c = tl.reshape(b, (T, M, K))[:, :, None, :, None], tl.reshape(c, (T, M, K))[:, :, None, :, None]
+    decay = tl.exp2(delta * rate[None, :, :, :, :])  # T M G K E
+    u = drive * b
+    u = tl.where(begins, u + decay * s[None, :, :, :, :], u)
+    _, s_t = tl.associative_scan((decay, u), 0, _after)
+    y = tl.sum(tl.sum(s_t * c, axis=1), axis=2)  # T G E
+
+    # The last token's states. As integers: adding zeros to those is no work.
+    ends = (tl.arange(0, T) == T - 1)[:, None, None, None, None]
+    last = tl.sum(tl.where(ends, s_t.to(tl.int32, bitcast=True), 0), axis=0)
+    return tl.reshape(y, (T, G * E)), last.to(tl.float32, bitcast=True)
 
 
 @triton.jit
-def _last(s, T: tl.constexpr):
-    """s (T, …) at the last token. As integers: adding zeros to those is no work."""
-    of_last = (tl.arange(0, T) == T - 1)[:, None, None]
-    return tl.sum(tl.where(of_last, s.to(tl.int32, bitcast=True), 0), axis=0).to(tl.float32, bitcast=True)
+def _after(a, u, later_a, later_u):
+    """Two steps s → a s + u of a recurrence as one."""
+    return later_a * a, later_a * u + later_u

@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
-COLUMNS, WARPS = 2048, 4  # of a program, which has one row
+COLUMNS, WARPS = 2048, 8  # of a program, which has one row
 
 
 def swiglu(gate: Tensor, up: Tensor, multiplier: float) -> Tensor:
@@ -24,15 +24,23 @@ def swiglu(gate: Tensor, up: Tensor, multiplier: float) -> Tensor:
 
 def swiglu_in_blocks(gate: Tensor, up: Tensor, multiplier: float, columns: int, warps: int) -> Tensor:
     """`swiglu` with the shape of its blocks."""
-    f = gate.shape[-1]
-    out = torch.empty(up.shape, dtype=torch.promote_types(up.dtype, gate.dtype), device=up.device)
-    gate, up = (tensor.reshape(-1, f) for tensor in (gate, up))
-    gate, up = (tensor if tensor.stride(-1) == 1 else tensor.contiguous() for tensor in (gate, up))
+    f, dtype = gate.shape[-1], up.dtype if up.dtype == gate.dtype else torch.promote_types(up.dtype, gate.dtype)
+    out = torch.empty(up.shape, dtype=dtype, device=up.device)
+    (gate, gate_row), (up, up_row) = _rows(gate), _rows(up)
     columns = min(columns, triton.next_power_of_2(f))
-    _swiglu[(gate.shape[0] * triton.cdiv(f, columns),)](
-        *(gate, up, out, multiplier, f, gate.stride(0), up.stride(0)), COLUMNS=columns, num_warps=warps
+    _swiglu[(out.numel() // f * triton.cdiv(f, columns),)](
+        gate, up, out, multiplier, f, gate_row, up_row, COLUMNS=columns, num_warps=warps
     )
     return out
+
+
+def _rows(x: Tensor) -> tuple[Tensor, int]:
+    """x (…, f) so that its rows follow each other at one distance, and that distance."""
+    if x.is_contiguous():
+        return x, x.shape[-1]
+    x = x.reshape(-1, x.shape[-1])
+    x = x if x.stride(-1) == 1 else x.contiguous()
+    return x, x.stride(0)
 
 
 @triton.jit

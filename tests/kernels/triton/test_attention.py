@@ -104,9 +104,15 @@ def test_every_split(scattered: bool, length: int, splits: int, device: torch.de
     """More splits than there are blocks too: those see nothing, and say so."""
     new, cache, whole = remembered(length, (70,), (6, 2, 16), scattered, torch.float32, device)
     kernel.write(*new[1:], cache)
-    memory = cache.keys[None], cache.values[None]
-    found = kernel.attend(new[0], *memory, cache.context[0], SMALL, splits)
+    found = kernel.attend(new[0], cache.keys, cache.values, cache.context[0], SMALL, splits)
     assert error(found[0], law(new[0][0], *whole[0])) < 2e-6
+
+
+def test_splits_fill_the_device() -> None:
+    assert kernel._splits(192, 16, 132) == 1  # 2,048 tokens alone: programs enough, and none of them long
+    assert kernel._splits(192, 496, 132) == 2  # after 30,720 others: 192 programs are one round and a half, 384 nearly three
+    assert kernel._splits(2, 512, 132) == 64
+    assert kernel._splits(2, 3, 132) == 1
 
 
 def test_large_scores(device: torch.device) -> None:

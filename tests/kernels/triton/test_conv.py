@@ -43,12 +43,12 @@ def error(found: Tensor, expected: Tensor) -> float:
 @pytest.mark.parametrize("biased", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize("continued", [False, True])
 def test_convolution(length: int, taps: int, biased: bool, continued: bool, device: torch.device) -> None:
-    """In tiles of 8 tokens and 16 channels, so that 24 channels and 33 tokens cross them. The state is equal to the bit."""
+    """In two steps of 8 tokens of 16 channels, which 33 tokens and 24 channels cross. The state is equal to the bit."""
     x = inside(2, length, 24, torch.float32, device)
     weight, bias = torch.randn(24, taps, device=device), torch.randn(24, device=device) if biased else None
     ours = memory(2, 24, taps, torch.float32, device) if continued else None
     law = None if ours is None else ours.double()
-    y = conv.conv_in_tiles(x, weight, bias, ours, 8, 16, 1)
+    y = conv.conv_in_tiles(x, weight, bias, ours, 8, 2, 16, 1)
     assert y.is_contiguous()
     exact = reference.causal_conv(x.double(), weight.double(), None if bias is None else bias.double(), law)
     assert error(y, exact) < 1e-6
@@ -80,8 +80,8 @@ def test_a_cut(cuts: list[int], taps: int, device: torch.device) -> None:
     x, weight = inside(1, 11, 6, torch.float32, device), torch.randn(6, taps, device=device)
     whole = memory(1, 6, taps, torch.float32, device)
     state = whole.clone()
-    y = conv.conv_in_tiles(x, weight, None, whole, 8, 8, 1)
-    parts = [conv.conv_in_tiles(x[:, i:j], weight, None, state, 8, 8, 1) for i, j in pairwise(cuts)]
+    y = conv.conv_in_tiles(x, weight, None, whole, 8, 1, 8, 1)
+    parts = [conv.conv_in_tiles(x[:, i:j], weight, None, state, 8, 1, 8, 1) for i, j in pairwise(cuts)]
     assert error(torch.cat(parts, 1), y) < 1e-6
     assert torch.equal(state, whole)
 

@@ -162,7 +162,27 @@ def test_product_in_parts(shape: tuple[int, int, int], dtype: torch.dtype, devic
     assert error(found, normed(h, norm)) < TOLERANCE[dtype]
 
 
-@pytest.mark.parametrize("repeat", [1, 3])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("twice", [False, True])
+def test_few_outputs(dtype: torch.dtype, twice: bool, device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many columns, which are cut too then: the same result."""
+    monkeypatch.setattr(projection, "PROCESSORS", 3)
+    o, d, d2, rows = 40, 1024, 130, 2
+    monkeypatch.setattr(projection, "SMALL", o * d)
+    w = random(o, d, seed=3, dtype=dtype, device=device, scale=d**-0.5)
+    x, x2 = (random(rows, width, seed=width, dtype=dtype, device=device) for width in (d, d2))
+    w2 = random(o, d2, seed=4, dtype=dtype, device=device, scale=d2**-0.5)
+    bias, bias2 = (random(o, seed=seed, dtype=dtype, device=device) for seed in (5, 6))
+    h = random(rows, o, seed=8, dtype=torch.float32, device=device)
+    expected = h.double() + 0.7 * (x.double() @ w.double().T + bias)
+    if twice:
+        expected += 1.3 * (x2.double() @ w2.double().T + bias2)
+    second = (x2, w2, bias2, 1.3) if twice else None
+    projection.project(x, w, h, bias=bias, multiplier=0.7, residual=h, second=second)
+    assert error(h, expected) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("repeat", [1, 4])
 def test_several_tiles_a_program(repeat: int, device: torch.device) -> None:
     """One row with a convolution or a gate: outputs that no number of tiles divides."""
     d, f, c = 40, 23, 11
@@ -181,3 +201,15 @@ def test_several_tiles_a_program(repeat: int, device: torch.device) -> None:
     assert error(state[..., 0], both[:, 5 : 5 + c]) < 1e-6
     both[:, 5 : 5 + c] = F.silu(both[:, 5 : 5 + c])
     assert error(out, both) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("repeat", [1, 4])
+def test_swished(dtype: torch.dtype, repeat: int, device: torch.device) -> None:
+    o, d = 23, 40
+    x, gate = (random(1, d, seed=seed, dtype=dtype, device=device) for seed in (1, 2))
+    w = random(o, d, seed=3, dtype=dtype, device=device, scale=d**-0.5)
+    bias, h = random(o, seed=4, dtype=dtype, device=device), random(1, o, seed=5, dtype=torch.float32, device=device)
+    expected = h.double() + (x.double() * F.silu(gate.double())) @ w.double().T + bias
+    projection.project_swished(x, gate, w, h, h, bias, projection.Blocks(2, 0, 4, repeat=repeat))
+    assert error(h, expected) < TOLERANCE[dtype]

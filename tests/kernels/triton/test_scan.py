@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor
 from modeling.kernels import reference
 
 scan = pytest.importorskip("modeling.kernels.triton.scan")
+
+SMALL = scan.Tile(warps=1, groups=1, lanes=4, tokens=4)  # 8 channels
 
 
 @pytest.fixture(autouse=True)
@@ -64,22 +66,22 @@ def error(found: Tensor, expected: Tensor) -> float:
 
 
 @pytest.mark.parametrize("continued", [False, True])
-@pytest.mark.parametrize(("channels", "tokens"), [(4, 4), (8, 1), (1, 2)], ids=str)
+@pytest.mark.parametrize("tile", [SMALL, scan.Tile(1, 1, 2, 1), scan.Tile(2, 4, 4, 2)], ids=str)
 @pytest.mark.parametrize("length", [1, 3, 4, 5, 12])
-def test_tiles(length: int, channels: int, tokens: int, continued: bool, device: torch.device) -> None:
-    inputs = make(length, 6, 3, device)
-    ours = torch.randn(2, 6, 3, device=device) if continued else None
+def test_tiles(length: int, tile: Any, continued: bool, device: torch.device) -> None:
+    inputs = make(length, 11, 3, device)
+    ours = torch.randn(2, 11, 3, device=device) if continued else None
     law = None if ours is None else ours.clone()
-    y = scan.scan_in_tiles(*inputs, ours, channels, tokens)
+    y = scan.scan_in_tiles(*inputs, ours, tile)
     assert error(y, reference.selective_scan(*inputs, law)) < 3e-6
     if ours is not None and law is not None:
         assert error(ours, law) < 3e-6
 
 
-@pytest.mark.parametrize(("e", "n"), [(5, 16), (3, 1), (2, 40)])
+@pytest.mark.parametrize(("e", "n"), [(5, 16), (3, 1), (2, 40), (1, 100)])
 def test_states(e: int, n: int, device: torch.device) -> None:
     """Any number of them, with the tiles that are chosen for it."""
-    inputs, ours = make(9, e, n, device, rows=1), torch.randn(1, e, n, device=device)
+    inputs, ours = make(5, e, n, device, rows=1), torch.randn(1, e, n, device=device)
     law = ours.clone()
     assert error(scan.selective_scan(*inputs, ours), reference.selective_scan(*inputs, law)) < 3e-6
     assert error(ours, law) < 3e-6
@@ -89,7 +91,7 @@ def test_a_cut(device: torch.device) -> None:
     """Wherever a sequence is cut, nothing changes but rounding."""
     inputs, whole = make(11, 4, 4, device), torch.randn(2, 4, 4, device=device)
     states = [whole.clone() for _ in range(2)]
-    run = partial(scan.scan_in_tiles, channels=4, tokens=4)
+    run = partial(scan.scan_in_tiles, tile=SMALL)
     y = run(*inputs, whole)
     for state, cuts in zip(states, ([0, 1, 4, 11], [0, 8, 9, 10, 11]), strict=True):
         parts = [run(*inputs.part(slice(i, j)), state) for i, j in pairwise(cuts)]
@@ -102,7 +104,7 @@ def test_half_precision(dtype: torch.dtype, device: torch.device) -> None:
     """Only inputs and output are rounded: the state is that of the same numbers in fp32."""
     inputs, ours = make(9, 6, 4, device, dtype), torch.randn(2, 6, 4, device=device)
     law = ours.clone()
-    y = scan.scan_in_tiles(*inputs, ours, 8, 4)
+    y = scan.scan_in_tiles(*inputs, ours, SMALL)
     assert y.dtype == dtype
     # The interpreter cuts bfloat16 off instead of rounding.
     assert error(y, reference.selective_scan(*inputs.float(), law)) < (8e-3 if dtype == torch.bfloat16 else 1e-3)
@@ -112,10 +114,10 @@ def test_half_precision(dtype: torch.dtype, device: torch.device) -> None:
 def test_rows_do_not_see_each_other(device: torch.device) -> None:
     inputs, state = make(5, 6, 3, device, rows=3), torch.randn(3, 6, 3, device=device)
     alone = state.clone()
-    y = scan.scan_in_tiles(*inputs, state, 4, 4)
+    y = scan.scan_in_tiles(*inputs, state, SMALL)
     for i in range(3):
         row = slice(i, i + 1)
-        assert torch.equal(scan.scan_in_tiles(*inputs.rows(row), alone[row], 4, 4), y[row])
+        assert torch.equal(scan.scan_in_tiles(*inputs.rows(row), alone[row], SMALL), y[row])
     assert torch.equal(alone, state)
 
 
@@ -130,7 +132,7 @@ def test_decays(exponent: float, shift: float, device: torch.device) -> None:
     inputs = inputs._replace(A=A, dt_bias=torch.full((4,), shift, device=device))
     ours = torch.randn(2, 4, 3, device=device)
     law = ours.clone()
-    assert error(scan.scan_in_tiles(*inputs, ours, 4, 4), reference.selective_scan(*inputs, law)) < 3e-6
+    assert error(scan.scan_in_tiles(*inputs, ours, SMALL), reference.selective_scan(*inputs, law)) < 3e-6
     assert error(ours, law) < 3e-6
 
 
@@ -150,6 +152,6 @@ def test_slots_of_a_larger_memory(device: torch.device) -> None:
     memory = torch.full((3, 3, 4), torch.nan, device=device)
     state = memory[1:2].mT.normal_()  # 1 e n, n outermost
     inputs, law = make(4, 4, 3, device, rows=1), state.clone()
-    assert error(scan.scan_in_tiles(*inputs, state, 4, 4), reference.selective_scan(*inputs, law)) < 3e-6
+    assert error(scan.scan_in_tiles(*inputs, state, SMALL), reference.selective_scan(*inputs, law)) < 3e-6
     assert error(memory[1:2].mT, law) < 3e-6
     assert memory[0].isnan().all() and memory[2].isnan().all()
