@@ -16,17 +16,18 @@ from modeling.messages import Finished, Request, SamplingParams
 from modeling.models import LanguageModel, build
 from modeling.state import PAGE, ModelState, Snapshot
 
-MAMBA: dict[str, Any] = dict(
-    model_type="falcon_mamba", vocab_size=61, hidden_size=24, state_size=8, num_hidden_layers=2, intermediate_size=40,
+Fields = dict[str, Any]
+MAMBA = Fields(
+    model_type="falcon_mamba", vocab_size=61, hidden_size=24, state_size=8, num_hidden_layers=1, intermediate_size=40,
     time_step_rank=5, conv_kernel=4, tie_word_embeddings=False,
 )  # fmt: skip
-H1: dict[str, Any] = dict(
-    model_type="falcon_h1", vocab_size=61, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
+H1 = Fields(
+    model_type="falcon_h1", vocab_size=61, hidden_size=24, intermediate_size=40, num_hidden_layers=1, num_attention_heads=4,
     num_key_value_heads=2, head_dim=8, mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8, mamba_n_groups=2, mamba_d_state=12,
     mamba_d_conv=4, mamba_norm_before_gate=False, mamba_rms_norm=True, rope_theta=1e4, key_multiplier=0.4,
     embedding_multiplier=5.0, ssm_in_multiplier=1.2, attention_out_multiplier=0.9, max_position_embeddings=1024,
 )  # fmt: skip
-EOS = 7
+STOPS = range(0, 61, 5)
 Make = Callable[..., tuple[Engine, LanguageModel]]
 
 
@@ -55,16 +56,16 @@ def make(request: pytest.FixtureRequest, device: torch.device) -> Make:
         assert isinstance(runner.state, ModelState)
         programs = programs_for(model, runner.state, runner.max_positions) if ahead else None
         assert (programs is not None) == ahead
-        return Engine(runner, Silent, [EOS], programs=programs), model
+        return Engine(runner, Silent, STOPS, programs=programs), model
 
     return start
 
 
 REQUESTS = [
-    Request((3, 4, 5), SamplingParams(temperature=0.0, max_tokens=9, ignore_eos=True)),
-    Request((9,), SamplingParams(temperature=2.0, seed=4, max_tokens=30)),  # ends by its stop id, sooner or later
+    Request((3, 4, 5), SamplingParams(temperature=0.0, max_tokens=5, ignore_eos=True)),
+    Request((9,), SamplingParams(temperature=2.0, seed=4, max_tokens=12)),  # ends by its stop id, sooner or later
     Request(tuple(range(1, 40)), SamplingParams(temperature=1.0, top_k=9, seed=8, max_tokens=4, ignore_eos=True)),
-    Request((5, 5), SamplingParams(temperature=1.0, repetition_penalty=1.3, seed=1, max_tokens=12, ignore_eos=True)),
+    Request((5, 5), SamplingParams(temperature=1.0, repetition_penalty=1.3, seed=1, max_tokens=6, ignore_eos=True)),
 ]
 
 
@@ -93,7 +94,7 @@ def test_programs_say_and_keep_what_lockstep_does(make: Make) -> None:
 
 def test_a_step_across_a_page_finds_the_next_one(make: Make) -> None:
     prompt = tuple(2 + i % 50 for i in range(PAGE - 3))
-    request = Request(prompt, SamplingParams(temperature=0.0, max_tokens=8, ignore_eos=True))
+    request = Request(prompt, SamplingParams(temperature=0.0, max_tokens=6, ignore_eos=True))
     (ahead, _), (lockstep, _) = make(ahead=True, slots=1), make(ahead=False, slots=1)
     assert [event for event in ahead.generate(request) if not isinstance(event, Finished)] == [
         event for event in lockstep.generate(request) if not isinstance(event, Finished)
@@ -105,7 +106,7 @@ def test_a_state_that_was_kept_goes_on(make: Make) -> None:
     engine, _ = make(ahead=True)
     fresh, _ = make(ahead=False)
     kept: list[Any] = []
-    greedy = SamplingParams(temperature=0.0, max_tokens=6, ignore_eos=True)
+    greedy = SamplingParams(temperature=0.0, max_tokens=3, ignore_eos=True)
     *_, first = engine.generate(Request((3, 4, 5), greedy), keep=kept.append)
     ids = (3, 4, 5, *first.token_ids)
     for tail in ((11,), (12, 13)):
