@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from modeling.messages import Finished, ModelInfo, SamplingParams, Stats
+from modeling.peak import peak_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +87,6 @@ def statistics(completion: Completion) -> str:
         ("finish reason", finished.reason),
     ]
     return "\n".join(f"{name + ':':<21} {value}" for name, value in rows)
-
-
-def peak_bytes(device: str) -> int | None:
-    """The largest memory this process has had; None where the model lives in another memory or the system does not say."""
-    if not device.startswith("cpu") or sys.platform == "win32":
-        return None
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _milliseconds(seconds: float) -> float:

@@ -15,11 +15,9 @@ import gc
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import accumulate, groupby, pairwise
-from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -30,6 +28,7 @@ from modeling.generation.answer import Saved
 from modeling.generation.engine import Engine
 from modeling.messages import Failed, Finished, ModelInfo, Request, SamplingParams, Token
 from modeling.models import LanguageModel
+from modeling.peak import forget_peak, peak_bytes
 from modeling.roofline import Roofline, Work
 from modeling.state import PAGE, ModelState, Snapshot
 from modeling.timings import BenchCase, BenchResult, Ceiling
@@ -105,7 +104,7 @@ def run(
 def _measured(subject: Subject, track: Track, case: BenchCase, repetitions: int) -> BenchResult:
     started = datetime.now(UTC)
     device = subject.model.device
-    _forget_peak(device)
+    forget_peak(str(device))
     track.warm(case)
     samples = [track.time(case) for _ in range(repetitions)]
     waits = [wait for sample in samples for wait in sample.waits]
@@ -122,7 +121,7 @@ def _measured(subject: Subject, track: Track, case: BenchCase, repetitions: int)
         first_token=sum(waits) / len(waits) if waits else None,
         gaps=(quantile(gaps, 0.5), quantile(gaps, 0.9), quantile(gaps, 0.99)) if gaps else None,
         state_bytes=case.batch * subject.model.state_bytes(case.before + case.n_gen),
-        peak_bytes=_peak(device),
+        peak_bytes=peak_bytes(str(device)),
         bytes=reading.bytes + writing.bytes,
         flops=reading.flops + writing.flops,
         floor=None if cached else reading.seconds(subject.ceiling) + writing.seconds(subject.ceiling),
@@ -263,24 +262,3 @@ def weights_read(model: LanguageModel) -> int:
     looked_up = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     multiplied = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Linear)}
     return sum(weight.nbytes for weight in model.parameters() if id(weight) not in looked_up - multiplied)
-
-
-def _forget_peak(device: torch.device) -> None:
-    """Begin to look for the most memory anew, where the system lets us."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    elif sys.platform == "linux":
-        with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak(device: torch.device) -> int | None:
-    """The most memory there was: torch's on a GPU, this process's on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if device.type != "cpu":
-        return None
-    with suppress(OSError, ValueError, IndexError):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) << 10
-    return None
