@@ -204,6 +204,8 @@ def _load(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: Progres
 
 
 def _with_kernels(model: LanguageModel, spec: ModelSpec, progress: ProgressSink | None) -> LanguageModel:
+    if model.device.type == "cuda":
+        torch.cuda.set_device(model.device)  # where streams, events and graphs are made
     if kernels.choose(spec.kernels, model.device).name == "triton" and progress is not None:
         kernels.announce(progress)
     return model
@@ -215,7 +217,15 @@ def _programs(model: LanguageModel, runner: Runner) -> StepPrograms | None:
     if kernels.current().name != "triton" or not resident:
         return None
     assert isinstance(runner.state, ModelState)
-    return programs_for(model, runner.state, runner.max_positions)
+    try:
+        programs = programs_for(model, runner.state, runner.max_positions)
+        if programs is not None:
+            for rows in {1, runner.slots}:
+                programs.run(rows)  # nobody takes part: what cannot run here shows before there is a state to lose
+    except Exception as error:  # whatever it is, there is a slower way
+        kernels.current().give_up("decode", error)
+        return None
+    return programs
 
 
 def use_physical_cores() -> None:

@@ -184,7 +184,8 @@ class Chat:
             console.note("[stopped]")
         finally:
             if hasattr(self, "opened"):
-                self._take_over(session)
+                with signals.ignored():  # half a conversation would be worse than a Ctrl-C that is not heard
+                    self._take_over(session)
 
     def _take_over(self, old: Session) -> None:
         """Let a session of the model at hand stand where the old one stood, by its texts."""
@@ -201,7 +202,8 @@ class Chat:
     def resume(self) -> None:
         """Stand where the kept conversation stands, if there is one."""
         try:
-            how = self.keeper.resume(self.opened, self.session)
+            with signals.first_interrupt(self.opened.engine.cancel):
+                how = self.keeper.resume(self.opened, self.session)
         finally:
             self._settle()
         if how is not None:
@@ -238,7 +240,8 @@ class Chat:
             number = kind(value)
         except ValueError:
             what = f"{value!r} is not a {'whole ' if kind is int else ''}number"
-            raise InvalidRequest(what, f"for example: /set {field} {getattr(self.sampling, field)}") from None
+            value = getattr(self.sampling, field)
+            raise InvalidRequest(what, f"for example: /set {field} {-1 if value is None else value}") from None
         changed: Any = {field: None if field == "max_tokens" and number == -1 else number}
         self.sampling = replace(self.sampling, **changed)
 

@@ -199,7 +199,9 @@ class Keeper:
         if head is None:
             return f"{self.name}: nothing was said yet"
         turns = len(head.path())
-        return f"{self.name}: {turns} turn{'s' if turns > 1 else ''}; {self._state(opened, session, head)}"
+        how = self._state(opened, session, head)
+        self._put_by(opened, session, at_least=FRESH)
+        return f"{self.name}: {turns} turn{'s' if turns > 1 else ''}; {how}"
 
     def leave(self, opened: OpenModel, session: Session) -> None:
         """Put the state beside the conversation, so that whoever resumes it need not read it again."""
@@ -212,7 +214,8 @@ class Keeper:
             head, (tokens, turn) = session.head, self._stored
             if self._store is None or self._saved is None or head is None or head is turn:
                 return
-            if abs(len(session.ids) - tokens) < at_least:
+            known = tokens if turn is not None and turn in head.path() else 0
+            if len(session.ids) - known < at_least:
                 return
             if length := opened.save_state(session, self._store.path_for_state(self._saved, head)):
                 self._stored = length, head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +25,8 @@ def held_back() -> Iterator[None]:
     keyboard = sys.stdin.fileno()
     before = termios.tcgetattr(keyboard)
     quiet = termios.tcgetattr(keyboard)
-    quiet[0] &= ~termios.ICRNL  # Enter stays what it is: as a line feed, the prompt would take it for Ctrl-J
+    if os.environ.get("TERM") != "dumb":  # there lines are read as the terminal gives them
+        quiet[0] &= ~termios.ICRNL  # Enter stays what it is: as a line feed, the prompt would take it for Ctrl-J
     quiet[3] &= ~(termios.ECHO | termios.ICANON)  # key by key: a line would end at 4096 bytes, and Ctrl-D would vanish
     termios.tcsetattr(keyboard, termios.TCSANOW, quiet)
     try:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 
 @torch.no_grad()
+@torch.inference_mode(False)  # weights stay tensors like any other, in whichever mode they are laid together
 def laid_together(*parameters: Tensor) -> Tensor:
     """One tensor of all rows, of which the parameters (o_i, …) are views from now on.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import suppress
 from time import perf_counter
 
 from torch import Tensor
@@ -192,6 +193,7 @@ class Engine:
             answer = self._waiting.popleft()
             if answer.id in self._live:
                 answer.slot = slot
+                self.runner.state.reset(slot)  # an exception may have left something there
                 if answer.start is not None:
                     self.runner.state.restore(slot, answer.start)
                 self._joining = answer
@@ -264,15 +266,16 @@ class Engine:
 
     def _deliver(self, answer: Answer, draw: Draw) -> None:
         """Tell what was drawn, and what follows from it."""
-        if answer.id in self._cancelled:
+        cancelled = answer.id in self._cancelled
+        if cancelled and not self._steps.reads(answer):
             self._end(answer, answer.finish("interrupt"))
         elif not draw.finite:
             self._end(answer, Failed(_numerical_failure(answer)))
         else:
             if answer.ended is None:  # it has, where the budget is 0
                 self._post(answer, answer.take(draw))
-            if answer.ended is not None:
-                self._end(answer, answer.finish(answer.ended))
+            if answer.ended is not None or cancelled:
+                self._end(answer, answer.finish(answer.ended or "interrupt"))
 
     # ---- leaving ----
 
@@ -303,6 +306,9 @@ class Engine:
             self._steps.leave(answer)
         if answer.keep is not None and answer.slot >= 0:
             answer.keep(self.runner.state.snapshot(answer.slot))
+        answer.start = answer.keep = None  # whoever still knows of the answer must not hold pages by it
+        with suppress(ValueError):
+            self._waiting.remove(answer)
         del self._live[answer.id]
         self._cancelled.discard(answer.id)
         if answer is self._joining:

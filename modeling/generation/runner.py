@@ -1,7 +1,7 @@
 """The runner: a model and the memory of its slots. Prompts go in chunk by chunk, decode steps for the first b slots at once.
 
-It knows a model by its methods only, so a toy serves as well as a Falcon. A captured CUDA graph, or a device that runs ahead
-of the host, belongs behind `decode`.
+It knows a model by its methods only, so a toy serves as well as a Falcon. `Programs` are the other way to take a step: on a
+device that runs ahead of the host (`steps`).
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Runner:
         self.vocab_size = int(model.config.vocab_size)
         limit = model.max_positions
         self.max_positions = limit if limit is None or context is None else min(limit, context)
-        with _memory_errors():
+        with memory_errors():
             self.state: SlotState = model.make_state(slots, None if limit is None else self.max_positions)
 
     @torch.inference_mode()
@@ -119,18 +119,19 @@ class Runner:
 
         Raises `MemoryExceeded`, and `Cancelled` within a layer's time once `cancelled` says so; the slot is then void.
         """
-        with _memory_errors():
+        with memory_errors():
             return self.model.prefill(torch.tensor(ids, device=self.device), self.state, slot, cancelled).to(self.device)
 
     @torch.inference_mode()
     def decode(self, ids: Sequence[int]) -> Tensor:
         """Extend slots 0 … b−1 by one token each → logits (b, v) fp32. Raises `MemoryExceeded`; these slots are then void."""
-        with _memory_errors():
+        with memory_errors():
             return self.model.step(torch.tensor(ids, device=self.device), self.state).to(self.device)
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
+def memory_errors() -> Iterator[None]:
+    """Raises `MemoryExceeded` in place of whatever torch raises when a device's memory runs out."""
     try:
         yield
     except RuntimeError as error:

@@ -8,7 +8,8 @@ step that feeds it. Ahead, the device feeds its own tokens back, and the host re
 
 So a row may be one token further on the device than the host knows. That is never too far: a row whose token is a stop id
 freezes itself there; nobody is sent ahead whose budget ends; and where only the host can see the end (a stop string) in a
-conversation whose state is kept, nobody runs ahead at all. A cancelled row has simply read its last token already.
+conversation whose state is kept, nobody runs ahead at all. A row that is cancelled takes the token that the device is reading
+already: its state is then the record of all its tokens, the last one included.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from modeling.errors import MemoryExceeded
 from modeling.generation.answer import Answer
-from modeling.generation.runner import Programs, Runner
+from modeling.generation.runner import Programs, Runner, memory_errors
 from modeling.generation.sampling import Draw, Draws, Plan, Sampler
 from modeling.graph import Captured
 
@@ -43,6 +44,9 @@ class Steps(Protocol):
 
     def move(self, source: int, target: int) -> None:
         """A row goes on in another slot."""
+
+    def reads(self, answer: Answer) -> bool:
+        """Whether a step on its way feeds the row's latest token, which may not have been told yet."""
 
     def leave(self, answer: Answer) -> None:
         """A row has ended: from now on its state counts all tokens that it is the record of."""
@@ -64,6 +68,9 @@ class Lockstep:
 
     def move(self, source: int, target: int) -> None:
         """The runner's state has moved, and that is all there is."""
+
+    def reads(self, answer: Answer) -> bool:
+        return False
 
     def leave(self, answer: Answer) -> None:
         """Nothing is on its way."""
@@ -126,10 +133,13 @@ class Ahead:
         inputs.active[source] = 0
         self._pages[target] = self._pages[source]
 
+    def reads(self, answer: Answer) -> bool:
+        return self._flight is not None and answer in self._flight.answers
+
     @torch.inference_mode()
     def leave(self, answer: Answer) -> None:
         self._programs.inputs.active[answer.slot] = 0
-        if self._flight is not None and answer in self._flight.answers and not answer.frozen:
+        if self.reads(answer) and not answer.frozen:
             self._state.lengths[answer.slot] += 1  # its last token is being read
 
     def _may_run_ahead(self, answers: Sequence[Answer], flight: Flight) -> bool:
@@ -150,10 +160,11 @@ class Ahead:
         """Send a step on its way. `room` is how far it goes beyond the tokens that the host has counted."""
         rows = len(answers)
         self._state.reserve(0, rows, room)
-        for slot in range(rows):
-            self._tell_pages(slot)
-        logits = self._programs.run(rows)[:rows]
-        draws = self._drawing(logits)()
+        with memory_errors():
+            for slot in range(rows):
+                self._tell_pages(slot)
+            logits = self._programs.run(rows)[:rows]
+            draws = self._drawing(logits)()
         return Flight(tuple(answers), draws.to_host(), _landing(logits.device))
 
     def _drawing(self, logits: Tensor) -> Captured[Draws]:
@@ -182,12 +193,12 @@ class Ahead:
         """Bring the device's block table up to date where it has changed: once in 256 tokens."""
         pages = self._state.pages[slot]
         if pages != self._pages[slot]:
-            self._pages[slot] = list(pages)
             table = torch.tensor(pages, dtype=torch.int32)
             target = self._programs.inputs.pages
             if target.is_cuda:
                 table = table.pin_memory()
             target[slot, : len(pages)].copy_(table, non_blocking=True)
+            self._pages[slot] = list(pages)
 
 
 def _landing(device: torch.device) -> Callable[[], object]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from importlib import import_module
@@ -110,9 +109,8 @@ def _missing(device: torch.device) -> str:
         return "the package triton is not installed"
     if torch.cuda.get_device_capability(device) < (8, 0):
         return "they need a GPU of compute capability 8.0 or later (Ampere)"
-    with suppress(KeyError):
-        if os.environ["TRITON_INTERPRET"] == "1":
-            return "TRITON_INTERPRET is set"
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        return "TRITON_INTERPRET is set"
     return _trial(device)
 
 

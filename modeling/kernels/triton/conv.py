@@ -109,7 +109,7 @@ def _conv(
             total = start
             for i in tl.static_range(K):
                 total += inputs[t + i].to(tl.float32) * taps[i]
-            total = total / (1.0 + tl.exp2(-LOG2_E * total))
+            total = total / (1.0 + tl.exp2(total * -LOG2_E))
             tl.store(y_first + t * width, total.to(y.dtype.element_ty), mask=on & (first + t < length))
         first += T
     if KEPT and begin == 0:

@@ -134,7 +134,7 @@ def _gated_rms_norm(
     gate_start = token // gate_inner * gate_outer_stride + token % gate_inner * gate_inner_stride
     values = tl.load(y + y_start[:, None] + in_row, mask=inside, other=0.0).to(tl.float32)
     gates = tl.load(gate + gate_start[:, None] + in_row, mask=inside, other=0.0).to(tl.float32)
-    gates = gates / (1.0 + tl.exp2(-LOG2_E * gates))
+    gates = gates / (1.0 + tl.exp2(gates * -LOG2_E))
     if not NORM_FIRST:
         values *= gates
     mean = tl.sum(values * values, axis=1) / d

@@ -196,14 +196,14 @@ def _of_channels(x, dt, z, skip, shift, live):
     """Of a tile (T, GE): Δ, Δ x, SiLU(z) and D x SiLU(z). A token that is not there has Δ = 0: it leaves the state as it is."""
     x, z = x.to(tl.float32), z.to(tl.float32)
     delta = tl.where(live, _softplus(dt.to(tl.float32) + shift[None, :]), 0.0)
-    gate = z / (1.0 + tl.exp2(-LOG2_E * z))
+    gate = z / (1.0 + tl.exp2(z * -LOG2_E))
     return delta, delta * x, gate, skip[None, :] * x * gate
 
 
 @triton.jit
 def _softplus(v):
     """log(1 + eᵛ) = max(v, 0) + log(1 + w), w = e^−|v| in (0, 1]: the latter as w times a polynomial, to 2·10⁻⁷ of itself."""
-    w = tl.exp2(-LOG2_E * tl.abs(v))
+    w = tl.exp2(tl.abs(v) * -LOG2_E)
     p = 0.0052326727 * w - 0.02950516
     p = p * w + 0.078225835
     p = p * w - 0.13663237

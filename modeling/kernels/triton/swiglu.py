@@ -58,4 +58,4 @@ def _swiglu(
     row, i = (tl.program_id(0) // blocks).to(tl.int64), tl.program_id(0) % blocks * COLUMNS + tl.arange(0, COLUMNS)
     g = tl.load(gate + row * gate_row + i, mask=i < f, other=0.0).to(tl.float32) * multiplier
     u = tl.load(up + row * up_row + i, mask=i < f, other=0.0).to(tl.float32)
-    tl.store(out + row * f + i, (u * (g / (1.0 + tl.exp2(-LOG2_E * g)))).to(out.dtype.element_ty), mask=i < f)
+    tl.store(out + row * f + i, (u * (g / (1.0 + tl.exp2(g * -LOG2_E)))).to(out.dtype.element_ty), mask=i < f)
