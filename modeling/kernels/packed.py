@@ -1,9 +1,9 @@
 """Weights in 4 and 8 bits as they lie in memory, and the exact numbers that they stand for.
 
-The 4-bit forms are those of QLoRA (Dettmers et al. 2023, §3): each block of consecutive weights, counted through the matrix row
-by row, is scaled by its largest magnitude and every weight is replaced by the nearest of 16 values. With double quantization the
-scales themselves are 8-bit numbers: of 256 values, in blocks of 256, around their mean. The layout is bitsandbytes' own, so a
-file's tensors need no change; `dequantized` equals its dequantization bit by bit.
+The 4-bit forms are those of QLoRA (Dettmers et al. 2023, §3): each block of consecutive weights, counted through the matrix
+row by row, is scaled by its largest magnitude, and every weight is replaced by the nearest of 16 values. With double
+quantization the scales themselves are 8-bit numbers: of 256 values, in blocks of 256, around their mean. The layout is
+bitsandbytes' own, so a file's tensors need no change; `dequantized` equals its dequantization bit by bit.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Packed4:
 
 @dataclass(frozen=True)
 class Packed8:
-    """A matrix (out, in) whose rows are scaled by their largest magnitude to −127 … 127 (LLM.int8(), Dettmers et al. 2022, §3)."""
+    """A matrix (out, in) whose rows are scaled to −127 … 127 by their largest magnitude (LLM.int8(), Dettmers et al. 2022)."""
 
     codes: Tensor  # (out, in) int8
     scales: Tensor  # (out,) fp32: each row's largest magnitude
