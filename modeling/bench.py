@@ -169,18 +169,16 @@ class Track:
         return self._write(case.n_prompt, case.n_gen)
 
     def _read(self, tokens: int) -> Sample:
-        """pp: all sequences, one after the other, read `tokens` tokens and draw one."""
+        """pp: all sequences, together as far as a chunk holds them and at a depth one after the other, read `tokens` tokens and
+        draw one."""
         stood: dict[int, float] = {}
         submitted = perf_counter()
         requests = [self._submit(row, tokens, 1, stood) for row in range(self.batch)]
         ended = {request: event.stats for request, event in self._events() if isinstance(event, Finished)}
-        took = []
-        for row, request in enumerate(requests):
-            stats = ended[request]
-            if self.depth:
-                took.append(submitted + stats.first_token_seconds - stood[row])
-            else:  # that the one before leaves its slot is not part of it
-                took.append(stats.prefill_seconds if row else stats.first_token_seconds)
+        waits = [ended[request].first_token_seconds for request in requests]
+        if not self.depth:
+            return Sample(max(waits), waits)
+        took = [submitted + wait - stood[row] for row, wait in enumerate(waits)]
         return Sample(sum(took), list(accumulate(took)))
 
     def _write(self, prompt: int, tokens: int) -> Sample:
