@@ -43,7 +43,8 @@ class Model(Protocol):
 
     `config.vocab_size` is the width v of its logits; `max_positions` the longest sequence it was built for (None: any).
     `prefill` extends the b slots from `slot` on by ids (b, l) and returns logits (b, v) fp32 of the last position, or raises
-    `Cancelled` as soon as `cancelled` says so; `step` extends slots 0 … b−1 by one of ids (b) each and returns logits (b, v) fp32.
+    `Cancelled` as soon as `cancelled` says so; `step` extends slots 0 … b−1 by one of ids (b) each and returns logits (b, v)
+    fp32.
     """
 
     max_positions: int | None
