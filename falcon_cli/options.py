@@ -334,7 +334,7 @@ class AnswerOptions(Group):
             raise InvalidRequest("--json and --jsonl contradict each other", "give one of the two")
         for option, given in (("--return-ids", self.return_ids), ("--logprobs", self.logprobs is not None)):
             if given and form is None:
-                raise InvalidRequest(f"{option} has no place in the text", "add --json")
+                raise InvalidRequest(f"{option} has no place without --json", "add --json")
         if self.extract and self.num_samples > 1 and form is None:
             raise InvalidRequest("--extract writes one block, not that of each sample", "add --json")
         if self.echo and (form or self.extract):

@@ -42,11 +42,9 @@ def answer_rows(options: BatchOptions, demand: Demand) -> ExitCode:
     assert options.input_file is not None
     output, answers = demand.output, demand.answer
     _distinct(options.input_file, answers.file)
-    source = Source(options.input_file)
     target = None if answers.file == STDOUT else answers.file
-    journal: Journal = Stream() if target is None else File(target, resume=options.resume)
     progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
-    with journal:
+    with Source(options.input_file) as source, _journal(target, resume=options.resume) as journal:
         try:
             started = perf_counter()
             opened = open_model(demand.model, output, progress, slots=options.batch_size)
@@ -69,6 +67,10 @@ def answer_rows(options: BatchOptions, demand: Demand) -> ExitCode:
     if failed and not output.quiet:
         console.notice(f"{failed} of the rows failed: each has an error in its place")
     return ExitCode.FAILURE if failed else ExitCode.OK
+
+
+def _journal(target: Path | None, *, resume: bool) -> Journal:
+    return Stream() if target is None else File(target, resume=resume)
 
 
 def _distinct(source: Path, target: Path | None) -> None:

@@ -8,9 +8,9 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from queue import Empty, Queue
+from queue import Empty, Full, Queue
 from threading import Event, Thread
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from falcon_cli.prompt import STDIN
 from modeling.errors import InvalidRequest
@@ -34,7 +34,16 @@ class Source:
         self.plain: bool | None = {".txt": True, ".jsonl": False, ".ndjson": False, ".json": False}.get(path.suffix.lower())
         self._lines: Queue[tuple[int, bytes] | OSError | None] = Queue(AHEAD)
         self._stop = Event()
-        Thread(target=self._read, daemon=True).start()
+        self._thread = Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self.size is not None:  # a pipe may keep its reader waiting for ever
+            self._thread.join()
 
     def next(self, *, wait: bool) -> tuple[int, bytes] | None:
         """The next line and its number; None if there is none yet (unless `wait`) or none any more: `ended` tells."""
@@ -75,10 +84,11 @@ class Source:
 
     def _read(self) -> None:
         try:
-            for found in self._numbered():
-                self._put(found)
-                if self._stop.is_set():
-                    return
+            with self._file:
+                for found in self._numbered():
+                    self._put(found)
+                    if self._stop.is_set():
+                        return
             self._put(None)
         except OSError as error:
             self._put(error)
@@ -89,4 +99,8 @@ class Source:
                 yield number, line
 
     def _put(self, found: tuple[int, bytes] | OSError | None) -> None:
-        self._lines.put(found)
+        while not self._stop.is_set():
+            try:
+                return self._lines.put(found, timeout=_PATIENCE)
+            except Full:
+                continue

@@ -13,9 +13,9 @@ from falcon_cli.opening import open_model
 from falcon_cli.options import ModelOptions, OutputOptions, TemplateOptions, with_options
 from falcon_cli.prompt import read_words
 from falcon_cli.sizes import shown_size
-from falcon_cli.wording import Mode, Wording
-from modeling.errors import InvalidRequest
-from modeling.messages import Finished, Request, SamplingParams
+from falcon_cli.wording import Mode, Phrasing, Wording
+from modeling.errors import InvalidRequest, WriteFailed
+from modeling.messages import Failed, Finished, Request, SamplingParams
 
 if TYPE_CHECKING:
     from modeling.generation.answer import Saved
@@ -44,14 +44,14 @@ def cache_prompt(
     """
     if target is None:
         raise InvalidRequest("there is no file for the state", "add --output FILE, for example -o doc.fstate")
+    if not target.parent.is_dir():
+        raise WriteFailed(f"{target} cannot be written: there is no folder {target.parent}", "choose another file")
     if chat and raw:
         raise InvalidRequest("--chat and --raw contradict each other", "give one of the two")
     mode: Mode = "chat" if chat else "raw" if raw else "auto"
     wording = Wording.of(template, mode=mode)
     words = read_words(None, document, exact=raw)
     progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
-    from falcon_cli.wording import Phrasing
-
     try:
         opened = open_model(model, output, progress)
         with Phrasing(wording, opened) as phrasing:
@@ -66,12 +66,11 @@ def cache_prompt(
             ends = [event for _, event in engine.run()]
     finally:
         progress.close()
-    end = ends[-1]
-    if not isinstance(end, Finished):
-        assert not hasattr(end, "text")
-        raise end.error
-    if end.reason == "interrupt":
-        return ExitCode.INTERRUPTED
+    for end in ends:
+        if isinstance(end, Failed):
+            raise end.error
+        if isinstance(end, Finished) and end.reason == "interrupt":
+            return ExitCode.INTERRUPTED
     opened.save_prompt(target, ids, kept[-1], source)
     if not output.quiet:
         console.notice(f"{target}: {len(ids)} tokens, {shown_size(target.stat().st_size)}")
