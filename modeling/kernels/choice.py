@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 from importlib import import_module
@@ -152,13 +153,18 @@ def with_twin(law: Callable[P, Tensor]) -> Callable[P, Tensor]:
         x: Any = args[0]
         if x.is_cuda and not _differentiated(args) and (twin := _choice.twin(name)) is not None:
             try:
-                with torch.cuda.device(x.device):
+                with _current(x.device):
                     return twin(*args, **kwargs)
             except _compile_errors() as error:
                 _choice.give_up(name, error)
         return law(*args, **kwargs)
 
     return operation
+
+
+def _current(device: torch.device) -> AbstractContextManager[Any]:
+    """Triton launches on the current device: make it so, for the price of a look where it is."""
+    return nullcontext() if device.index == torch.cuda.current_device() else torch.cuda.device(device)
 
 
 def _differentiated(args: tuple[object, ...]) -> bool:
