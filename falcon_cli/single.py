@@ -14,7 +14,7 @@ from falcon_cli.exit import ExitCode
 from falcon_cli.forms import Block, Document, Lines, Text
 from falcon_cli.opening import open_model
 from falcon_cli.options import AnswerOptions, ModelOptions, OutputOptions, SamplingOptions, TemplateOptions
-from falcon_cli.output import Writer, destination
+from falcon_cli.output import Writer, check_folder, destination
 from falcon_cli.prompt import Words
 from falcon_cli.report import Completion, Spelling, statistics
 from falcon_cli.samples import SampleDocument, SampleLines, Samples
@@ -45,6 +45,8 @@ class Demand:
 def complete(words: Words, demand: Demand) -> ExitCode:
     """Answer one prompt. Raises what opening the model, making the prompt and answering it raise."""
     answer, output = demand.answer, demand.output
+    if demand.cache is not None:
+        check_folder(demand.cache)
     progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
     with destination(answer.file) as write:
         try:

@@ -38,7 +38,16 @@ def written(path: Path, *rows: Any) -> Path:
 
 
 def test_a_row_is_text_or_messages_with_options_of_its_own() -> None:
-    fields = {"id": 5, "prompt": "a", "max_new_tokens": 3.0, "repeat_penalty": 1, "stop": "x", "n": 2, "logprobs": 4, "label": 1}
+    fields = {
+        "id": 5,
+        "prompt": "a",
+        "max_new_tokens": 3.0,
+        "repeat_penalty": 1,
+        "stop": "x",
+        "n": 2,
+        "logprobs": 4,
+        "label": 1,
+    }
     row = parse(json.dumps(fields).encode(), 9, plain=False)
     options = {"max_tokens": 3, "repetition_penalty": 1.0, "stop": ["x"]}
     assert row == Row(9, 5, asked="a", options=options, samples=2, logprobs=4)
@@ -232,7 +241,11 @@ def test_a_killed_batch_goes_on_and_no_row_is_written_twice(start: Start, tmp_pa
 
 
 def test_ctrl_c_keeps_the_rows_that_have_ended_and_resume_does_the_others(start: Start, tmp_path: Path) -> None:
-    rows = [{"id": 0, "prompt": "forever"}, *({"id": n, "prompt": "quick"} for n in range(1, 5)), {"id": 5, "prompt": "forever"}]
+    rows = [
+        {"id": 0, "prompt": "forever"},
+        *({"id": n, "prompt": "quick"} for n in range(1, 5)),
+        {"id": 5, "prompt": "forever"},
+    ]
     source, target = written(tmp_path / "rows.jsonl", *rows), tmp_path / "out.jsonl"
     process = start("generate", "-i", str(source), "-o", str(target), "-b", "6", "--log-file", str(tmp_path / "log"))
     time.sleep(1.5)
