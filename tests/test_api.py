@@ -41,7 +41,7 @@ def a_prompt(opened: OpenModel, words: int) -> tuple[int, ...]:
 
 
 def test_samples_from_one_reading_are_those_of_separate_runs(opened: OpenModel) -> None:
-    prompt = a_prompt(opened, 150)
+    prompt = a_prompt(opened, 190)
     assert len(prompt) > 256 and len(prompt) % 256, "the last page of keys and values is to be a partial one"
     sampling = SamplingParams(temperature=3.0, seed=5, max_tokens=15, repetition_penalty=1.2, ignore_eos=True)
     together = ends(opened, opened.engine.submit_samples(Request(prompt, sampling), 5))
@@ -103,9 +103,8 @@ def test_text_of_one_token_may_end_within_a_character(opened: OpenModel) -> None
 def test_an_answer_depends_on_its_row_alone(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Not on the slots, nor on its neighbours, nor on their order; and `falcon generate` gives the same for the row's seed."""
     dice = random.Random(4)
-    rows: list[dict[str, Any]] = [
-        {"id": n, "prompt": " ".join(dice.choices(WORDS, k=dice.choice([2, 2, 9])))} for n in range(7)
-    ]
+    prompts = [" ".join(dice.choices(WORDS, k=dice.choice([2, 2, 9]))) for _ in range(7)]
+    rows: list[dict[str, Any]] = [{"id": n, "prompt": prompt} for n, prompt in enumerate(prompts)]
     rows[3] |= {"n": 3, "repeat_penalty": 1.3}
 
     def answers(batch: int, order: list[dict[str, Any]]) -> dict[int, Any]:
@@ -122,6 +121,6 @@ def test_an_answer_depends_on_its_row_alone(name: str, tmp_path: Path, capfd: py
     alone = answers(1, rows)
     assert alone == answers(3, rows) == answers(8, rows[::-1])
     assert len({row["text"] for row in alone.values()}) > 4
-    one = ["generate", rows[0]["prompt"], "-m", name, "--dtype", "float32", "--temp", "2", "-n", "12", "-q", "--json"]
+    one = ["generate", prompts[0], "-m", name, "--dtype", "float32", "--temp", "2", "-n", "12", "-q", "--json"]
     assert run([*one, "--seed", str(alone[0]["seed"])]) == 0
     assert json.loads(capfd.readouterr().out)["text"] == alone[0]["text"]

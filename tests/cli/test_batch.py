@@ -46,7 +46,7 @@ def test_a_row_is_text_or_messages_with_options_of_its_own() -> None:
         "stop": "x",
         "n": 2,
         "logprobs": 4,
-        "label": 1,
+        "mark": 1,
     }
     row = parse(json.dumps(fields).encode(), 9, plain=False)
     options = {"max_tokens": 3, "repetition_penalty": 1.0, "stop": ["x"]}
@@ -248,7 +248,9 @@ def test_ctrl_c_keeps_the_rows_that_have_ended_and_resume_does_the_others(start:
     ]
     source, target = written(tmp_path / "rows.jsonl", *rows), tmp_path / "out.jsonl"
     process = start("generate", "-i", str(source), "-o", str(target), "-b", "6", "--log-file", str(tmp_path / "log"))
-    time.sleep(1.5)
+    while not target.exists():
+        time.sleep(0.01)
+    time.sleep(1.0)  # the quick ones have ended
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, b"")
