@@ -68,7 +68,7 @@ _falcon() {
             "falcon completions 0") kind=words words="bash zsh fish powershell" ;;
             "falcon config 0") words="path show" ;;
             "falcon generate 0") kind=text ;;
-            "falcon help 0") kind=words words="bench cache-prompt chat completions config environment exit-codes generate help models sampling sessions" ;;
+            "falcon help 0") kind=words words="batch bench cache-prompt chat completions config environment exit-codes generate help models sampling sessions" ;;
             "falcon sessions 0") words="export list prune rename rm show" ;;
             "falcon sessions export 0") kind=text ;;
             "falcon sessions export 1") kind=file ;;

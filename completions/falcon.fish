@@ -196,7 +196,7 @@ complete -c falcon -n '__falcon_at "generate"' -l log-file -r -F -d 'Add what ha
 complete -c falcon -n '__falcon_at "generate"' -l debug -d 'Show the traceback of an error, and what libraries have to say'
 complete -c falcon -n '__falcon_at "generate"' -l stats -d 'Show counts and speeds on stderr at the end'
 complete -c falcon -n '__falcon_at "generate"' -l help -s h -d 'Show this message and exit'
-complete -c falcon -n '__falcon_at "help" 0' -x -a 'bench cache-prompt chat completions config environment exit-codes generate help models sampling sessions'
+complete -c falcon -n '__falcon_at "help" 0' -x -a 'batch bench cache-prompt chat completions config environment exit-codes generate help models sampling sessions'
 complete -c falcon -n '__falcon_at "help"' -l help -s h -d 'Show this message and exit'
 complete -c falcon -n '__falcon_at "sessions" 0' -a export -d 'Write a session to a file, or to stdout'
 complete -c falcon -n '__falcon_at "sessions" 0' -a list -d 'List all sessions, the one used last first'

@@ -355,7 +355,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon bench 0' = @('demo', 'demo-h1')
         'falcon chat 0' = @('demo', 'demo-h1')
         'falcon completions 0' = @('bash', 'zsh', 'fish', 'powershell')
-        'falcon help 0' = @('bench', 'cache-prompt', 'chat', 'completions', 'config', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
+        'falcon help 0' = @('batch', 'bench', 'cache-prompt', 'chat', 'completions', 'config', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
     }
 
     $path = 'falcon'
