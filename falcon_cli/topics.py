@@ -142,19 +142,20 @@ BATCH = """\
 falcon generate -i prompts.jsonl -o answers.jsonl answers a file of prompts, a
 row at a time as slots get free. A line of the input is one of
 
-  {"id": "a", "prompt": "…"}                   through the chat template, if any
+  {"id": "a", "prompt": "…"}                    by the chat template, if any
   {"id": "b", "messages": [{"role": "user", "content": "…"}], "seed": 7}
-  {"custom_id": "c", "body": {"messages": […], "max_tokens": 50}}    as OpenAI's
-  any text                                     in a .txt file, or where the first
-                                               line is no JSON object
+  {"custom_id": "c", "body": {"messages": […], "max_tokens": 50}}
+  any text: in a .txt file, or where the first line is no JSON object
+
+The third is a row of OpenAI's batches.
 
 A row may set max_tokens, temperature, top_k, top_p, min_p, typical_p,
 repeat_penalty, repeat_last_n, presence_penalty, frequency_penalty, seed, stop,
 ignore_eos, n, logprobs and tools for itself; a name that is nearly one of these
-is an error. A row without an id has the number of its line. `-i -` reads a pipe.
+is an error. A row without an id has the number of its line. `-i -` is a pipe.
 
-A line of the output is {"id", "text", "finish_reason", …}, or {"id", "error"};
-rows of OpenAI's are answered in its shape, with the prompt of a completion fed
+A line of the output is {"id", "text", "finish_reason", …} or {"id", "error"}.
+Rows of OpenAI's are answered in its shape, with the prompt of a completion fed
 as it stands. The exit code is 1 if a row has an error, 0 otherwise.
 
   --batch-size N   rows at once; by default what suits the device and its memory
@@ -164,11 +165,11 @@ as it stands. The exit code is 1 if a row has an error, 0 otherwise.
                    does not depend on the other rows, and the output tells it
   --unordered      rows are written as they end. By default in the order of the
                    input: what is early waits, in at most 64 MiB
-  --resume         rows that stand in --output are not done again, whatever became
-                   of the process that wrote them. To do a row again (one with an
-                   error, say) remove its line; ids should differ
+  --resume         rows that stand in --output are not done again, whatever has
+                   become of the process that wrote them. To do one again, one
+                   with an error, say, remove its line. Ids should differ
 
-Rows are added to --output one by one, whole, and are on the disk within a second.
+Rows are added to --output one by one, whole, and are on the disk in a second.
 Ctrl-C keeps the rows that have ended.
 
 A long document in front of all questions is read once:
