@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falcon_cli import console, log, signals
+from falcon_cli.demand import AnswerOptions, Demand
 from falcon_cli.exit import ExitCode
 from falcon_cli.forms import Block, Document, Lines, Text
 from falcon_cli.opening import open_model
-from falcon_cli.options import AnswerOptions, ModelOptions, OutputOptions, SamplingOptions, TemplateOptions
 from falcon_cli.output import Writer, check_folder, destination
 from falcon_cli.prompt import Words
 from falcon_cli.report import Completion, Spelling, statistics
 from falcon_cli.samples import SampleDocument, SampleLines, Samples
 from falcon_cli.sizes import shown_size
 from falcon_cli.thinking import Thinking
-from falcon_cli.wording import Phrasing, Prompt, Wording
+from falcon_cli.wording import Phrasing, Prompt
 from modeling.errors import FalconError, InvalidRequest
 from modeling.messages import Failed, Finished, Request
 
 if TYPE_CHECKING:
     from modeling.api import OpenModel
     from modeling.generation.answer import Saved
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What `falcon generate` was asked for, but for the prompt."""
-
-    wording: Wording
-    template: TemplateOptions
-    answer: AnswerOptions
-    model: ModelOptions
-    sampling: SamplingOptions
-    output: OutputOptions
-    cache: Path | None = None
 
 
 def complete(words: Words, demand: Demand) -> ExitCode:

@@ -17,13 +17,13 @@ from falcon_cli.batch.meter import Meter
 from falcon_cli.batch.outbox import Outbox
 from falcon_cli.batch.rows import BadRow, Row, RowId, parse
 from falcon_cli.batch.source import Source
+from falcon_cli.demand import BatchOptions, Demand
 from falcon_cli.exit import ExitCode
 from falcon_cli.forms import Gathered
 from falcon_cli.opening import open_model
-from falcon_cli.options import BatchOptions, SamplingOptions
+from falcon_cli.options import SamplingOptions
 from falcon_cli.output import STDOUT
 from falcon_cli.report import Completion, Spelling
-from falcon_cli.single import Demand
 from falcon_cli.thinking import Thinking
 from falcon_cli.wording import Phrasing, Prompt
 from modeling.errors import FalconError, InvalidRequest
