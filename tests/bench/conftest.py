@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from modeling import api
+from modeling.checkpoint import catalogue
 from modeling.timings import Ceiling
 
 Shape = dict[str, Any]
@@ -16,13 +16,11 @@ Shape = dict[str, Any]
 
 @pytest.fixture(scope="session")
 def shapes() -> dict[str, Shape]:
-    """The fields of config.json of each published shape, by name."""
-    path = Path(__file__).parents[2] / "benchmarks" / "gpu" / "shapes.py"
-    spec = importlib.util.spec_from_file_location("shapes", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return dict(module.SHAPES)
+    """The fields of config.json of each published shape, by name; and of FalconMamba's layers at a CPU's size."""
+    folders = sorted((Path(catalogue.__file__).parent / "shapes").iterdir())
+    found = {folder.name: json.loads((folder / "config.json").read_text()) for folder in folders}
+    small = {"hidden_size": 1024, "num_hidden_layers": 48, "intermediate_size": 2048, "time_step_rank": 64}
+    return found | {"falcon-mamba-0.4b": found["falcon-mamba-7b"] | small | {"tie_word_embeddings": True}}
 
 
 @pytest.fixture
