@@ -228,6 +228,10 @@ def _with_kernels(model: LanguageModel, spec: ModelSpec, progress: ProgressSink 
         torch.cuda.set_device(model.device)  # where streams, events and graphs are made
     if kernels.choose(spec.kernels, model.device).name == "triton" and progress is not None:
         kernels.announce(progress)
+    if spec.kernels == "compile":
+        from modeling.decode.compiled import compile_steps
+
+        compile_steps(model)
     return model
 
 

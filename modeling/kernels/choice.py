@@ -36,7 +36,7 @@ TRITON = {
 
 @dataclass(slots=True)
 class Choice:
-    """`name` is "torch" or "triton". `reasons` say why an operation, or all of them ("*"), run in torch nonetheless."""
+    """`name` is "torch", "triton" or "compile" (torch's, in steps that torch.compile has fused). `reasons` say why an operation, or all of them ("*"), run in torch nonetheless."""
 
     name: str = "torch"
     strict: bool = False  # asked for by name: what cannot be had is an error
@@ -74,9 +74,13 @@ def choose(requested: Kernels, device: torch.device) -> Choice:
     """
     global _choice
     if requested == "mamba-ssm":
-        raise DeviceUnavailable("--kernels mamba-ssm: this version has no use for them", "use --kernels auto")
+        raise DeviceUnavailable(f"--kernels mamba-ssm: {_mamba_ssm()}", "use --kernels auto")
     _choice = Choice()
-    if requested != "torch" and (device.type == "cuda" or requested == "triton"):
+    if requested == "compile":
+        if why := _compile_trial(device):
+            raise DeviceUnavailable(f"--kernels compile: {why}", "use --kernels auto")
+        _choice = Choice("compile")
+    elif requested != "torch" and (device.type == "cuda" or requested == "triton"):
         _choice = Choice("triton", strict=requested == "triton")
         if why := _missing(device):
             _choice.name = "torch"
@@ -124,6 +128,23 @@ def _trial(device: torch.device) -> str:
         first_line, *_ = str(error).splitlines() or [type(error).__name__]
         return f"a trial failed: {first_line}"
     return ""
+
+
+def _compile_trial(device: torch.device) -> str:
+    """What torch.compile lacks here, a compiler of C++ most of the time; "" if it runs."""
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(8, device=device))
+    except Exception as error:
+        first_line, *_ = str(error).splitlines() or [type(error).__name__]
+        return f"a trial of torch.compile failed: {first_line}"
+    return ""
+
+
+def _mamba_ssm() -> str:
+    """Why the kernels of mamba-ssm do not run."""
+    if missing := [package for package in ("mamba-ssm", "causal-conv1d") if find_spec(package.replace("-", "_")) is None]:
+        return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
+    return "falcon has kernels of its own; transformers runs those: falcon bench --against transformers"
 
 
 def with_twin(law: Callable[P, Tensor]) -> Callable[P, Tensor]:
