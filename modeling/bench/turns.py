@@ -30,7 +30,7 @@ def measure_turns(
     ids: tuple[int, ...] = ()
     start: Saved | None = None
     for turn in range(1, conversation.turns + 1):
-        began(f"turn {turn} of {conversation.turns}")
+        began(f"turn {turn}")
         depth, started = len(ids), now()
         ids += said[(turn - 1) * conversation.reads : turn * conversation.reads]
         carried, again = list[float](), list[float]()

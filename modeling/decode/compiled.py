@@ -1,7 +1,7 @@
 """A decode step by torch.compile: the readable blocks as they are, fused by inductor. For `--kernels compile`.
 
-One graph serves all blocks, because each is the same code on other weights. Prompts are read uncompiled: each new length would be
-another graph, and the loops of a scan unroll.
+One graph serves all blocks, because each is the same code on other weights. Prompts are read uncompiled: each new length would
+be another graph, and the loops of a scan unroll.
 """
 
 from __future__ import annotations

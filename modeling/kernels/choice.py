@@ -36,7 +36,9 @@ TRITON = {
 
 @dataclass(slots=True)
 class Choice:
-    """`name` is "torch", "triton" or "compile" (torch's, in steps that torch.compile has fused). `reasons` say why an operation, or all of them ("*"), run in torch nonetheless."""
+    """`name` is "torch", "triton" or "compile" (torch's, in steps that torch.compile has fused).
+
+    `reasons` say why an operation, or all of them ("*"), run in torch nonetheless."""
 
     name: str = "torch"
     strict: bool = False  # asked for by name: what cannot be had is an error

@@ -31,7 +31,9 @@ def test_compiled_steps_are_the_readable_ones_in_one_graph(name: str) -> None:
     compiled.prefill(ids[:30], state, 0)
     for id, logits in zip(ids[30:], want, strict=True):
         torch.testing.assert_close(compiled.step(id[None], state), logits, rtol=1e-4, atol=1e-4)
-    assert not counters["graph_break"] and counters["stats"]["unique_graphs"] <= 4  # the trial's, and a block's: not each block's
+    assert (
+        not counters["graph_break"] and counters["stats"]["unique_graphs"] <= 4
+    )  # the trial's, and a block's: not each block's
 
 
 def test_without_a_compiler_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
