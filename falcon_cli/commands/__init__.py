@@ -14,6 +14,7 @@ SUMMARIES = {
     "chat": "Talk with a model.",
     "generate": "Complete a prompt.",
     "bench": "Measure how fast a model is here.",
+    "doctor": "Look at this machine: devices, kernels, memory, packages.",
     "sessions": "List, show, export and remove conversations that were kept.",
     "config": "Show what is settled, and where.",
     "completions": "Print the completion script for a shell.",

@@ -62,7 +62,8 @@ class Choice:
         """From now on the law runs. Raises `DeviceUnavailable` if the kernels were asked for by name."""
         first_line, *_ = str(error).splitlines() or [type(error).__name__]
         if self.strict:
-            raise DeviceUnavailable(f"--kernels triton: {operation}: {first_line}", "use --kernels auto") from error
+            what = "" if operation == "*" else f"{operation}: "
+            raise DeviceUnavailable(f"--kernels triton: {what}{first_line}", "use --kernels auto") from error
         self.reasons[operation] = first_line
 
 
@@ -76,7 +77,7 @@ def choose(requested: Kernels, device: torch.device) -> Choice:
     """
     global _choice
     if requested == "mamba-ssm":
-        raise DeviceUnavailable(f"--kernels mamba-ssm: {_mamba_ssm()}", "use --kernels auto")
+        raise DeviceUnavailable(f"--kernels mamba-ssm: {about_mamba_ssm()}", "use --kernels auto")
     _choice = Choice()
     if requested == "compile":
         if why := _compile_trial(device):
@@ -84,7 +85,7 @@ def choose(requested: Kernels, device: torch.device) -> Choice:
         _choice = Choice("compile")
     elif requested != "torch" and (device.type == "cuda" or requested == "triton"):
         _choice = Choice("triton", strict=requested == "triton")
-        if why := _missing(device):
+        if why := lacking(device):
             _choice.name = "torch"
             _choice.give_up("*", RuntimeError(why))
     return _choice
@@ -107,7 +108,7 @@ def current() -> Choice:
     return _choice
 
 
-def _missing(device: torch.device) -> str:
+def lacking(device: torch.device) -> str:
     """What Triton lacks here; "" if it runs."""
     if device.type != "cuda":
         return f"they need a CUDA device, and this is {device.type}"
@@ -142,7 +143,7 @@ def _compile_trial(device: torch.device) -> str:
     return ""
 
 
-def _mamba_ssm() -> str:
+def about_mamba_ssm() -> str:
     """Why the kernels of mamba-ssm do not run."""
     if missing := [package for package in ("mamba-ssm", "causal-conv1d") if find_spec(package.replace("-", "_")) is None]:
         return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
