@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command line. That another package called modeling is in the place of falcon's, nothing behind this could tell."""
+    """Run the command line. That another package modeling is in the place of falcon's, nothing behind this could tell."""
     try:
         from falcon_cli.app import main as run
     except ImportError as error:

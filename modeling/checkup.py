@@ -66,15 +66,17 @@ def examine(question: Question) -> Iterator[Finding]:
 
 def _guarded(section: str, probe: Probe, question: Question) -> Iterator[Finding]:
     """The findings of a probe; its failure as one more. What libraries have to say meanwhile is not for the user."""
+    findings = []
     try:
         with _silence():
-            findings = list(probe(question))
-    except (KeyboardInterrupt, GeneratorExit):
+            findings += probe(question)  # what was found before a failure stays
+    except KeyboardInterrupt:
         raise
     except FalconError as error:
-        findings = [Finding(section, _named(probe), str(error), "fault", error.hint)]
+        findings.append(Finding(section, _named(probe), str(error), "fault", error.hint))
     except BaseException as error:  # SystemExit, too: a package may leave at import
-        findings = [Finding(section, _named(probe), _first_line(error), "fault", "pip install --force-reinstall falcon-cli")]
+        hint = "pip install --force-reinstall falcon-cli"
+        findings.append(Finding(section, _named(probe), _first_line(error), "fault", hint))
     yield from findings
 
 
@@ -230,7 +232,7 @@ def _chosen_device(question: Question) -> Iterator[Finding]:
 
 
 def _operations(question: Question) -> Iterator[Finding]:
-    """Which twin of each operation runs, and why not the fast one. Nothing is compiled: a first use may fail yet, and says so."""
+    """Which twin of each operation runs, and why not the fast one. Nothing is compiled: a first use may fail yet."""
     from modeling import kernels
     from modeling.checkpoint.placement import main_device
     from modeling.kernels.choice import TRITON, lacking
@@ -310,7 +312,7 @@ def _model(question: Question) -> Iterator[Finding]:
         yield Finding("model", "files", str(folder))
     except ModelUnavailable as error:
         folder = find_config(spec).folder  # raises for a model that is not to be had either
-        yield Finding("model", "files", f"not on this machine: {error}", "note", "they are downloaded at the first use")
+        yield Finding("model", "files", f"not on this machine: {error}", "note", _GET[spec.offline])
     config = load_config(folder)
     auto = spec.dtype == "auto" and config.dtype is None
     dtype = choose_dtype("bfloat16" if auto else spec.dtype, config, {})
@@ -326,6 +328,9 @@ def _model(question: Question) -> Iterator[Finding]:
     except MemoryExceeded as error:
         level: Level = "fault" if spec.device_map is None else "note"
         yield Finding("model", "memory", str(error), level, error.hint)
+
+
+_GET = {False: "they are downloaded at the first use", True: "leave out --offline to download them"}
 
 
 # ---- places ----

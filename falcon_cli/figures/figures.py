@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from shutil import get_terminal_size
+from textwrap import fill
 from typing import Literal
 
 from falcon_cli.figures.rows import as_json, comma_separated, rows
@@ -59,7 +60,8 @@ class Figures:
             for sheet in found:
                 title = f"{sheet.title}\n\n" if sheet.title != SPEED else ""
                 self._write(title + (sheet.markdown() if self._form == "md" else sheet.terminal(width)) + "\n")
-            self._write("".join(f"{line}\n" for line in machine(self.results)))
+            lines = [*machine(self.results)]
+            self._write("".join(f"{fill(line, width) if self._form == 'table' else line}\n" for line in lines))
 
 
 def default_form(ending: str, *, to_file: bool) -> Form:

@@ -27,7 +27,7 @@ _MODEL: Columns = {
     "dtype": lambda name, r: r.setup.info.quantization or r.setup.info.dtype,
 }
 _LESSER = (
-    "TFLOP/s", "params", "load s", "p90 ms", "state MiB", "peak GiB", "size", "GB/s", "p99 ms", "same ids", "TTFT ms", "sd",
+    "TFLOP/s", "params", "load s", "state MiB", "peak GiB", "size", "GB/s", "same ids", "TTFT ms", "before", "new",
 )  # fmt: skip  # the first to go from a screen
 
 
@@ -65,7 +65,8 @@ class Sheet:
         same = [name for name in (*_MODEL, "batch") if name in cells and len(set(cells[name])) == 1]
         shown = [name for name in self.heads if name not in same and any(cells[name])]
         dropped = []
-        for name in _LESSER:
+        percentiles = [name for name in self.heads if name.startswith("p") and name.endswith(" ms")]
+        for name in (*percentiles[1:-1], *_LESSER, *percentiles[1:][-1:]):
             if sum(max(map(len, (column, *cells[column]))) + 2 for column in shown) - 2 > width and name in shown:
                 shown.remove(name)
                 dropped.append(name)
