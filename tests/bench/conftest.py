@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -54,3 +55,9 @@ def ceiling(monkeypatch: pytest.MonkeyPatch) -> Ceiling:
     slow = Ceiling("abacus", "float32", 1e9, 1e9, 1, "torch")
     monkeypatch.setattr(api, "measure_ceiling", lambda device, dtype: slow)
     return slow
+
+
+@pytest.fixture(autouse=True)
+def no_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage is collected before each repetition, untimed: in this process that takes longer than all the rest."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)
