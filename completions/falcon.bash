@@ -13,7 +13,7 @@ _falcon() {
     for ((index = 1; index < COMP_CWORD; index++)); do
         case "${COMP_WORDS[index]}" in
         =) continue ;;
-        --batch-size|--branch|--budget|--chat-template|--color|--device|--device-map|--dtype|--file|--format|--frequency-penalty|--kernels|--log-file|--max-memory|--max-new-tokens|--max-tokens|--min-p|--model|--model-name-or-path|--n-depth|--n-gen|--n-predict|--n-prompt|--output|--output-file|--pg|--prefill-chunk|--prefill-response|--presence-penalty|--prompt|--repeat-last-n|--repeat-penalty|--repetition-penalty|--repetitions|--revision|--seed|--session|--snapshot-memory|--stop|--system|--system-file|--temp|--temperature|--tools|--top-k|--top-p|--torch-dtype|--typical-p|-b|-d|-f|-m|-n|-o|-p|-r|-s)
+        --against|--batch-size|--branch|--budget|--chat-template|--color|--compare|--device|--device-map|--dtype|--fail-below|--file|--format|--frequency-penalty|--kernels|--log-file|--max-memory|--max-new-tokens|--max-tokens|--min-p|--model|--model-name-or-path|--n-depth|--n-gen|--n-predict|--n-prompt|--output|--output-file|--percentiles|--pg|--plot|--prefill-chunk|--prefill-response|--presence-penalty|--prompt|--repeat-last-n|--repeat-penalty|--repetition-penalty|--repetitions|--revision|--seed|--session|--snapshot-memory|--stop|--system|--system-file|--temp|--temperature|--tools|--top-k|--top-p|--torch-dtype|--turns|--typical-p|-b|-d|-f|-m|-n|-o|-p|-pg|-r|-s)
             ((index++))
             [[ ${COMP_WORDS[index]} == "=" ]] && ((index++))
             ;;
@@ -21,34 +21,37 @@ _falcon() {
         -*) ;;
         *)
             case "$path ${COMP_WORDS[index]}" in
-            "falcon bench"|"falcon chat"|"falcon completions"|"falcon config"|"falcon config path"|"falcon config show"|"falcon generate"|"falcon help"|"falcon sessions"|"falcon sessions export"|"falcon sessions list"|"falcon sessions prune"|"falcon sessions rename"|"falcon sessions rm"|"falcon sessions show") path="$path ${COMP_WORDS[index]}" ;;
+            "falcon bench"|"falcon chat"|"falcon completions"|"falcon config"|"falcon config path"|"falcon config show"|"falcon doctor"|"falcon generate"|"falcon help"|"falcon sessions"|"falcon sessions export"|"falcon sessions list"|"falcon sessions prune"|"falcon sessions rename"|"falcon sessions rm"|"falcon sessions show") path="$path ${COMP_WORDS[index]}" ;;
             *) ((position++)) ;;
             esac
             ;;
         esac
     done
     case "$path $before" in
-    "falcon bench --model"|"falcon bench --model-name-or-path"|"falcon bench -m"|"falcon chat --model"|"falcon chat --model-name-or-path"|"falcon chat -m"|"falcon generate --model"|"falcon generate --model-name-or-path"|"falcon generate -m") kind=model words="demo demo-h1" ;;
-    "falcon bench --revision"|"falcon bench --max-memory"|"falcon bench --prefill-chunk"|"falcon bench --n-prompt"|"falcon bench -p"|"falcon bench --n-gen"|"falcon bench -n"|"falcon bench --pg"|"falcon bench --n-depth"|"falcon bench -d"|"falcon bench --batch-size"|"falcon bench -b"|"falcon bench --repetitions"|"falcon bench -r"|"falcon bench --temperature"|"falcon bench --temp"|"falcon bench --top-k"|"falcon bench --top-p"|"falcon chat --revision"|"falcon chat --max-memory"|"falcon chat --prefill-chunk"|"falcon chat --system"|"falcon chat --session"|"falcon chat --snapshot-memory"|"falcon chat --max-tokens"|"falcon chat --max-new-tokens"|"falcon chat --n-predict"|"falcon chat -n"|"falcon chat --temperature"|"falcon chat --temp"|"falcon chat --top-k"|"falcon chat --top-p"|"falcon chat --min-p"|"falcon chat --typical-p"|"falcon chat --repeat-penalty"|"falcon chat --repetition-penalty"|"falcon chat --repeat-last-n"|"falcon chat --presence-penalty"|"falcon chat --frequency-penalty"|"falcon chat --seed"|"falcon chat -s"|"falcon chat --stop"|"falcon generate --prompt"|"falcon generate -p"|"falcon generate --prefill-response"|"falcon generate --system"|"falcon generate --revision"|"falcon generate --max-memory"|"falcon generate --prefill-chunk"|"falcon generate --max-tokens"|"falcon generate --max-new-tokens"|"falcon generate --n-predict"|"falcon generate -n"|"falcon generate --temperature"|"falcon generate --temp"|"falcon generate --top-k"|"falcon generate --top-p"|"falcon generate --min-p"|"falcon generate --typical-p"|"falcon generate --repeat-penalty"|"falcon generate --repetition-penalty"|"falcon generate --repeat-last-n"|"falcon generate --presence-penalty"|"falcon generate --frequency-penalty"|"falcon generate --seed"|"falcon generate -s"|"falcon generate --stop"|"falcon sessions export --branch"|"falcon sessions prune --budget"|"falcon sessions show --branch") kind=text ;;
-    "falcon bench --dtype"|"falcon bench --torch-dtype"|"falcon chat --dtype"|"falcon chat --torch-dtype"|"falcon generate --dtype"|"falcon generate --torch-dtype") kind=words words="auto bfloat16 float16 float32" ;;
-    "falcon bench --device"|"falcon chat --device"|"falcon generate --device") kind=words words="auto cuda cpu mps" ;;
-    "falcon bench --device-map"|"falcon chat --device-map"|"falcon generate --device-map") kind=words words="auto" ;;
-    "falcon bench --kernels"|"falcon chat --kernels"|"falcon generate --kernels") kind=words words="auto triton torch mamba-ssm" ;;
+    "falcon bench --model"|"falcon bench --model-name-or-path"|"falcon bench -m"|"falcon chat --model"|"falcon chat --model-name-or-path"|"falcon chat -m"|"falcon doctor --model"|"falcon doctor --model-name-or-path"|"falcon doctor -m"|"falcon generate --model"|"falcon generate --model-name-or-path"|"falcon generate -m") kind=model words="demo demo-h1" ;;
+    "falcon bench --revision"|"falcon bench --max-memory"|"falcon bench --prefill-chunk"|"falcon bench --n-prompt"|"falcon bench -p"|"falcon bench --n-gen"|"falcon bench -n"|"falcon bench --pg"|"falcon bench -pg"|"falcon bench --n-depth"|"falcon bench -d"|"falcon bench --batch-size"|"falcon bench -b"|"falcon bench --repetitions"|"falcon bench -r"|"falcon bench --turns"|"falcon bench --temperature"|"falcon bench --temp"|"falcon bench --top-k"|"falcon bench --top-p"|"falcon bench --percentiles"|"falcon bench --fail-below"|"falcon chat --revision"|"falcon chat --max-memory"|"falcon chat --prefill-chunk"|"falcon chat --system"|"falcon chat --session"|"falcon chat --snapshot-memory"|"falcon chat --max-tokens"|"falcon chat --max-new-tokens"|"falcon chat --n-predict"|"falcon chat -n"|"falcon chat --temperature"|"falcon chat --temp"|"falcon chat --top-k"|"falcon chat --top-p"|"falcon chat --min-p"|"falcon chat --typical-p"|"falcon chat --repeat-penalty"|"falcon chat --repetition-penalty"|"falcon chat --repeat-last-n"|"falcon chat --presence-penalty"|"falcon chat --frequency-penalty"|"falcon chat --seed"|"falcon chat -s"|"falcon chat --stop"|"falcon doctor --revision"|"falcon doctor --max-memory"|"falcon doctor --prefill-chunk"|"falcon generate --prompt"|"falcon generate -p"|"falcon generate --prefill-response"|"falcon generate --system"|"falcon generate --revision"|"falcon generate --max-memory"|"falcon generate --prefill-chunk"|"falcon generate --max-tokens"|"falcon generate --max-new-tokens"|"falcon generate --n-predict"|"falcon generate -n"|"falcon generate --temperature"|"falcon generate --temp"|"falcon generate --top-k"|"falcon generate --top-p"|"falcon generate --min-p"|"falcon generate --typical-p"|"falcon generate --repeat-penalty"|"falcon generate --repetition-penalty"|"falcon generate --repeat-last-n"|"falcon generate --presence-penalty"|"falcon generate --frequency-penalty"|"falcon generate --seed"|"falcon generate -s"|"falcon generate --stop"|"falcon sessions export --branch"|"falcon sessions prune --budget"|"falcon sessions show --branch") kind=text ;;
+    "falcon bench --dtype"|"falcon bench --torch-dtype"|"falcon chat --dtype"|"falcon chat --torch-dtype"|"falcon doctor --dtype"|"falcon doctor --torch-dtype"|"falcon generate --dtype"|"falcon generate --torch-dtype") kind=words words="auto bfloat16 float16 float32" ;;
+    "falcon bench --device"|"falcon chat --device"|"falcon doctor --device"|"falcon generate --device") kind=words words="auto cuda cpu mps" ;;
+    "falcon bench --device-map"|"falcon chat --device-map"|"falcon doctor --device-map"|"falcon generate --device-map") kind=words words="auto" ;;
+    "falcon bench --kernels"|"falcon chat --kernels"|"falcon doctor --kernels"|"falcon generate --kernels") kind=words words="auto triton torch compile mamba-ssm" ;;
+    "falcon bench --against") kind=words words="transformers" ;;
     "falcon bench --output"|"falcon bench -o") kind=words words="md csv json jsonl" ;;
-    "falcon bench --output-file"|"falcon bench --log-file"|"falcon chat --system-file"|"falcon chat --tools"|"falcon chat --log-file"|"falcon generate --file"|"falcon generate -f"|"falcon generate --system-file"|"falcon generate --tools"|"falcon generate --output"|"falcon generate -o"|"falcon generate --log-file"|"falcon sessions export --output"|"falcon sessions export -o") kind=file ;;
-    "falcon bench --color"|"falcon chat --color"|"falcon generate --color") kind=words words="auto always never" ;;
+    "falcon bench --output-file"|"falcon bench --compare"|"falcon bench --log-file"|"falcon chat --system-file"|"falcon chat --tools"|"falcon chat --log-file"|"falcon doctor --log-file"|"falcon generate --file"|"falcon generate -f"|"falcon generate --system-file"|"falcon generate --tools"|"falcon generate --output"|"falcon generate -o"|"falcon generate --log-file"|"falcon sessions export --output"|"falcon sessions export -o") kind=file ;;
+    "falcon bench --plot") kind=words words="term FILE.png" ;;
+    "falcon bench --color"|"falcon chat --color"|"falcon doctor --color"|"falcon generate --color") kind=words words="auto always never" ;;
     "falcon chat --chat-template"|"falcon generate --chat-template") kind=words words="FILE STR" ;;
     "falcon sessions export --format") kind=words words="md json jsonl" ;;
     *)
         if [[ $word == -* && -z $taken ]]; then
             case "$path" in
             "falcon") words="--version --help" more="-V -h" ;;
-            "falcon bench") words="--model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --random-weights --n-prompt --n-gen --pg --n-depth --batch-size --repetitions --greedy --temperature --top-k --top-p --output --output-file --quiet --no-progress --color --log-file --debug --help" more="--model-name-or-path -m --torch-dtype -p -n -d -b -r --temp -o -q -h" ;;
+            "falcon bench") words="--model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --random-weights --n-prompt --n-gen --pg --n-depth --batch-size --repetitions --turns --state --against --greedy --temperature --top-k --top-p --percentiles --output --output-file --compare --fail-below --plot --quiet --no-progress --color --log-file --debug --help" more="--model-name-or-path -m --torch-dtype -p -n -pg -d -b -r --temp -o -q -h" ;;
             "falcon chat") words="--stdin-turns --model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --system --system-file --chat-template --tools --show-prompt --hide-thinking --session --continue --save --markdown --vi --snapshot-memory --max-tokens --temperature --greedy --top-k --top-p --min-p --typical-p --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty --seed --stop --ignore-eos --quiet --no-progress --color --log-file --debug --stats --help" more="--model-name-or-path -m --torch-dtype -c --no-save --no-markdown --max-new-tokens --n-predict -n --temp --repetition-penalty -s -q -h" ;;
             "falcon completions") words="--help" more="-h" ;;
             "falcon config") words="--help" more="-h" ;;
             "falcon config path") words="--help" more="-h" ;;
             "falcon config show") words="--json --help" more="-h" ;;
+            "falcon doctor") words="--model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --quiet --no-progress --color --log-file --debug --json --help" more="--model-name-or-path -m --torch-dtype -q -h" ;;
             "falcon generate") words="--prompt --file --chat --raw --prefill-response --system --system-file --chat-template --tools --show-prompt --hide-thinking --json --echo --stream --jsonl --return-ids --output --extract --model --revision --offline --dtype --device --device-map --max-memory --kernels --prefill-chunk --max-tokens --temperature --greedy --top-k --top-p --min-p --typical-p --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty --seed --stop --ignore-eos --quiet --no-progress --color --log-file --debug --stats --help" more="-p -f --no-stream -o -x --model-name-or-path -m --torch-dtype --max-new-tokens --n-predict -n --temp --repetition-penalty -s -q -h" ;;
             "falcon help") words="--help" more="-h" ;;
             "falcon sessions") words="--help" more="-h" ;;
@@ -61,13 +64,14 @@ _falcon() {
             esac
         else
             case "$path $position" in
-            "falcon 0") words="bench chat completions config generate help sessions" ;;
+            "falcon 0") words="bench chat completions config doctor generate help sessions" ;;
             "falcon bench 0") kind=model words="demo demo-h1" ;;
             "falcon chat 0") kind=model words="demo demo-h1" ;;
             "falcon completions 0") kind=words words="bash zsh fish powershell" ;;
             "falcon config 0") words="path show" ;;
+            "falcon doctor 0") kind=model words="demo demo-h1" ;;
             "falcon generate 0") kind=text ;;
-            "falcon help 0") kind=words words="bench chat completions config environment exit-codes generate help models sampling sessions" ;;
+            "falcon help 0") kind=words words="bench chat completions config doctor environment exit-codes generate help models sampling sessions" ;;
             "falcon sessions 0") words="export list prune rename rm show" ;;
             "falcon sessions export 0") kind=text ;;
             "falcon sessions export 1") kind=file ;;
