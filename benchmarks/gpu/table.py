@@ -3,8 +3,8 @@
     python benchmarks/gpu/table.py [OUT] [--minutes 7.5] [--device cuda] [--only NAME …]
 
 Each shape is a process of its own, `falcon bench NAME --random-weights --against transformers …`; OUT (default: table/) gets
-the JSON of each, and table.md with the table and the commands. Kernels are compiled first, for several shapes side by side: that
-needs processors, not the GPU. Shapes stand in the order of their weight; what the minutes do not hold is named and left out.
+the JSON of each, and table.md with the table and the commands. Kernels are compiled first, for several shapes side by side:
+that needs processors, not the GPU. Shapes stand in the order of their weight; what the minutes do not hold is left out, by name.
 """
 
 from __future__ import annotations

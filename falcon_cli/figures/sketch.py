@@ -19,7 +19,7 @@ def sketch(panels: Sequence[Panel], width: int, color: bool) -> str:
 
     drawn = []
     for panel in panels:
-        figure = plotext.figure.clear()
+        figure = plotext.figure.clear().theme("colorless")
         figure.plot_size(min(width, WIDEST), HEIGHT)
         for line in panel.lines:
             for signal in _signals(figure, line):
