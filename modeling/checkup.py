@@ -66,7 +66,7 @@ def examine(question: Question) -> Iterator[Finding]:
 
 def _guarded(section: str, probe: Probe, question: Question) -> Iterator[Finding]:
     """The findings of a probe; its failure as one more. What libraries have to say meanwhile is not for the user."""
-    findings = []
+    findings: list[Finding] = []
     try:
         with _silence():
             findings += probe(question)  # what was found before a failure stays
@@ -235,17 +235,17 @@ def _operations(question: Question) -> Iterator[Finding]:
     """Which twin of each operation runs, and why not the fast one. Nothing is compiled: a first use may fail yet."""
     from modeling import kernels
     from modeling.checkpoint.placement import main_device
-    from modeling.kernels.choice import TRITON, lacking
+    from modeling.kernels.choice import ROOMS, lacking
 
     device = main_device(question.spec.device)
     choice = kernels.choose(question.spec.kernels, device)
     asked = question.spec.kernels
-    why = choice.reasons.get("*") or (lacking(device) if choice.name != "triton" and asked in ("auto", "triton") else "")
-    for operation in TRITON:
+    why = choice.reasons.get("*") or (lacking("triton", device) if choice.name == "torch" and asked == "auto" else "")
+    for operation in ROOMS["triton"]:
         fast = choice.twin(operation) is not None
         reason = "" if fast else why or choice.reasons.get(operation, "") or f"--kernels {asked}"
         expected = fast or device.type != "cuda" or asked not in ("auto", "triton")
-        value = "triton" if fast else f"torch ({reason})"
+        value = choice.name if fast else f"torch ({reason})"
         yield Finding("kernels", operation, value, "ok" if expected else "note")
     if choice.name == "compile":
         yield Finding("kernels", "decode step", "torch.compile of the readable blocks")
@@ -264,9 +264,11 @@ def _compiler(question: Question) -> Iterator[Finding]:
 
 
 def _mamba_ssm(question: Question) -> Iterator[Finding]:
-    from modeling.kernels.choice import about_mamba_ssm
+    from modeling.checkpoint.placement import main_device
+    from modeling.kernels.choice import lacking
 
-    yield Finding("kernels", "mamba-ssm", f"not used: {about_mamba_ssm()}")
+    why = lacking("mamba-ssm", main_device(question.spec.device))
+    yield Finding("kernels", "mamba-ssm", f"not usable: {why}" if why else "usable: --kernels mamba-ssm")
 
 
 def _bitsandbytes(question: Question) -> Iterator[Finding]:

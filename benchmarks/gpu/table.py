@@ -4,7 +4,7 @@
 
 Each shape is a process of its own, `falcon bench NAME --random-weights --against transformers …`; OUT (default: table/) gets
 the JSON of each, and table.md with the table and the commands. Kernels are compiled first, for several shapes side by side:
-that needs processors, not the GPU. Shapes stand in the order of their weight; what the minutes do not hold is left out, by name.
+that needs processors, not the GPU. Shapes stand in the order of their weight; what the minutes do not hold is named.
 """
 
 from __future__ import annotations

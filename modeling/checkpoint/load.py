@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,12 +36,19 @@ Sites = dict[str, list[tuple[nn.Module, str]]]
 
 
 def load(
-    checkpoint: Checkpoint, config: ModelConfig, spec: ModelSpec, progress: ProgressSink | None = None, *, slots: int = 1
+    checkpoint: Checkpoint,
+    config: ModelConfig,
+    spec: ModelSpec,
+    progress: ProgressSink | None = None,
+    *,
+    slots: int = 1,
+    meanwhile: Callable[[torch.device], None] | None = None,
 ) -> LanguageModel:
     """The model that `config` describes, with the weights of `checkpoint`, placed as `spec` asks; ready for inference.
 
     All parameters have one dtype. Peak host memory is the weights that stay there and 16 MiB for each of four threads.
     Room is left on the device for the state of `slots` sequences. Sets `model.placement`, the `Plan` that was carried out.
+    `meanwhile` is called, with the device that the model runs on, while other threads read weights; its errors end the load.
 
     Raises `BadModelFile`, `UnsupportedConfig`, `InvalidRequest`, `DeviceUnavailable` or `MemoryExceeded`: before any weights
     are read, unless the disk or an allocation fails.
@@ -57,7 +65,7 @@ def load(
     need = estimate(model, config, placement.prefill_chunk(spec), slots)
     plan = placement.plan(model, model.block_class, spec, need)
     with torch.inference_mode(False):  # whatever mode the caller is in, weights are tensors like any other
-        _fill(model, sites, plan, account.filled, dtype, reader, progress)
+        _fill(model, sites, plan, account.filled, dtype, reader, progress, partial(meanwhile, plan.main) if meanwhile else None)
     model.placement = plan  # type: ignore[assignment]
     return model.requires_grad_(False).eval()
 
@@ -169,6 +177,7 @@ def _fill(
     dtype: torch.dtype,
     reader: Reader,
     progress: ProgressSink | None,
+    meanwhile: Callable[[], None] | None,
 ) -> None:
     """Allocate what stays in memory, stream it in, and attach the visits of what does not."""
     parts = placement.parts(model, model.block_class)
@@ -188,7 +197,7 @@ def _fill(
             parameter = nn.Parameter(tensor, requires_grad=False)
             for module, attribute in places:
                 module._parameters[attribute] = parameter
-    _stream(staying, reader, progress)
+    _stream(staying, reader, progress, meanwhile)
     if plan.main.type == "cuda":
         for piece in pieces:
             offload.lock_pages(piece)
@@ -227,23 +236,32 @@ def _out_of_memory(where: str) -> Iterator[None]:
         ) from None
 
 
-def _stream(staying: list[tuple[Tensor, StoredTensor]], reader: Reader, progress: ProgressSink | None) -> None:
+def _stream(
+    staying: list[tuple[Tensor, StoredTensor]],
+    reader: Reader,
+    progress: ProgressSink | None,
+    meanwhile: Callable[[], None] | None,
+) -> None:
     """Read all tensors into place, in the order of the files, and report bytes."""
     total = sum(stored.nbytes for _, stored in staying)
     report = progress or (lambda _: None)
     report(Progress("load", 0, total))
     staying = sorted(staying, key=lambda pair: (pair[1].file, pair[1].offset))
     done = 0
-    for nbytes in _read_all(staying, reader):
+    for nbytes in _read_all(staying, reader, meanwhile):
         done += nbytes
         report(Progress("load", done, total))
 
 
-def _read_all(staying: list[tuple[Tensor, StoredTensor]], reader: Reader) -> Iterator[int]:
+def _read_all(
+    staying: list[tuple[Tensor, StoredTensor]], reader: Reader, meanwhile: Callable[[], None] | None
+) -> Iterator[int]:
     """Bytes of each tensor as it is read. The first failure, or an interrupt, ends all readers."""
     with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), thread_name_prefix="load") as pool:
         sizes = {pool.submit(reader.into, target, stored): stored.nbytes for target, stored in staying}
         try:
+            if meanwhile is not None:
+                meanwhile()
             for future in as_completed(sizes):
                 future.result()
                 yield sizes[future]

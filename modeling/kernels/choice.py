@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 from importlib import import_module
@@ -22,23 +23,27 @@ from modeling.messages import Kernels, Progress, ProgressSink
 
 P = ParamSpec("P")
 
-TRITON = {
-    "attention": "attention",
-    "causal_conv": "conv",
-    "gated_rms_norm": "norm",
-    "rms_norm": "norm",
-    "selective_scan": "scan",
-    "ssd": "ssd",
-    "swiglu": "swiglu",
+ROOMS = {
+    "triton": {
+        "attention": "triton.attention",
+        "causal_conv": "triton.conv",
+        "gated_rms_norm": "triton.norm",
+        "rms_norm": "triton.norm",
+        "selective_scan": "triton.scan",
+        "ssd": "triton.ssd",
+        "swiglu": "triton.swiglu",
+    },
+    "mamba-ssm": dict.fromkeys(("causal_conv", "selective_scan", "ssd"), "mamba_ssm"),
 }
-"""Operation → its room in `modeling.kernels.triton`."""
+"""For each choice but "torch": operation → the module of `modeling.kernels` that has its fast twin."""
 
 
 @dataclass(slots=True)
 class Choice:
-    """`name` is "torch", "triton" or "compile" (torch's, in steps that torch.compile has fused).
+    """`name` is "torch", "compile" (torch's, in steps that torch.compile has fused) or one of `ROOMS`.
 
-    `reasons` say why an operation, or all of them ("*"), run in torch nonetheless."""
+    `reasons` say why an operation, or all of them ("*"), run in torch nonetheless.
+    """
 
     name: str = "torch"
     strict: bool = False  # asked for by name: what cannot be had is an error
@@ -47,11 +52,12 @@ class Choice:
 
     def twin(self, operation: str) -> Callable[..., Tensor] | None:
         """The fast twin of an operation, or None if the law is to run."""
-        if self.name != "triton" or operation in self.reasons:
+        room_name = ROOMS.get(self.name, {}).get(operation)
+        if room_name is None or operation in self.reasons:
             return None
         if operation not in self.fast:
             try:
-                room = import_module(f"modeling.kernels.triton.{TRITON[operation]}")
+                room = import_module(f"modeling.kernels.{room_name}")
             except ImportError as error:
                 self.give_up(operation, error)
                 return None
@@ -62,8 +68,8 @@ class Choice:
         """From now on the law runs. Raises `DeviceUnavailable` if the kernels were asked for by name."""
         first_line, *_ = str(error).splitlines() or [type(error).__name__]
         if self.strict:
-            what = "" if operation == "*" else f"{operation}: "
-            raise DeviceUnavailable(f"--kernels triton: {what}{first_line}", "use --kernels auto") from error
+            what = first_line if operation == "*" else f"{operation}: {first_line}"
+            raise DeviceUnavailable(f"--kernels {self.name}: {what}", "use --kernels auto") from error
         self.reasons[operation] = first_line
 
 
@@ -76,18 +82,16 @@ def choose(requested: Kernels, device: torch.device) -> Choice:
     Raises `DeviceUnavailable` for kernels that were asked for by name and cannot be had.
     """
     global _choice
-    if requested == "mamba-ssm":
-        raise DeviceUnavailable(f"--kernels mamba-ssm: {about_mamba_ssm()}", "use --kernels auto")
     _choice = Choice()
-    if requested == "compile":
-        if why := _compile_trial(device):
-            raise DeviceUnavailable(f"--kernels compile: {why}", "use --kernels auto")
-        _choice = Choice("compile")
-    elif requested != "torch" and (device.type == "cuda" or requested == "triton"):
-        _choice = Choice("triton", strict=requested == "triton")
-        if why := lacking(device):
-            _choice.name = "torch"
-            _choice.give_up("*", RuntimeError(why))
+    asked: Kernels = requested
+    if requested == "auto":
+        asked = "triton" if device.type == "cuda" else "torch"
+    if asked != "torch":
+        choice = Choice(asked, strict=requested != "auto")
+        if why := lacking(asked, device):
+            choice.give_up("*", RuntimeError(why))
+            choice.name = "torch"
+        _choice = choice
     return _choice
 
 
@@ -108,10 +112,14 @@ def current() -> Choice:
     return _choice
 
 
-def lacking(device: torch.device) -> str:
-    """What Triton lacks here; "" if it runs."""
+def lacking(name: Kernels, device: torch.device) -> str:
+    """What these kernels lack on `device`; "" if they run."""
+    if name == "compile":
+        return _compile_trial(device)
     if device.type != "cuda":
         return f"they need a CUDA device, and this is {device.type}"
+    if name == "mamba-ssm":
+        return _unimportable("modeling.kernels.mamba_ssm")
     if find_spec("triton") is None:
         return "the package triton is not installed"
     if torch.cuda.get_device_capability(device) < (8, 0):
@@ -119,6 +127,16 @@ def lacking(device: torch.device) -> str:
     if os.environ.get("TRITON_INTERPRET") == "1":
         return "TRITON_INTERPRET is set"
     return _trial(device)
+
+
+def _unimportable(module: str) -> str:
+    """Why packages that are compiled where they are installed do not serve: they are absent, or made for another torch."""
+    try:
+        import_module(module)
+    except Exception as error:
+        first_line, *_ = str(error).splitlines() or [type(error).__name__]
+        return f"mamba-ssm and causal-conv1d cannot be imported: {first_line}"
+    return ""
 
 
 def _trial(device: torch.device) -> str:
@@ -143,13 +161,6 @@ def _compile_trial(device: torch.device) -> str:
     return ""
 
 
-def about_mamba_ssm() -> str:
-    """Why the kernels of mamba-ssm do not run."""
-    if missing := [package for package in ("mamba-ssm", "causal-conv1d") if find_spec(package.replace("-", "_")) is None]:
-        return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
-    return "falcon has kernels of its own; transformers runs those: falcon bench --against transformers"
-
-
 def with_twin(law: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """The operation `law`, by its fast twin where that is chosen, the first argument is on a CUDA device, and nobody asks for
     gradients."""
@@ -160,13 +171,18 @@ def with_twin(law: Callable[P, Tensor]) -> Callable[P, Tensor]:
         x: Any = args[0]
         if x.is_cuda and not _differentiated(args) and (twin := _choice.twin(name)) is not None:
             try:
-                with torch.cuda.device(x.device):
+                with _current(x.device):
                     return twin(*args, **kwargs)
             except _compile_errors() as error:
                 _choice.give_up(name, error)
         return law(*args, **kwargs)
 
     return operation
+
+
+def _current(device: torch.device) -> AbstractContextManager[Any]:
+    """Triton launches on the current device: make it so, for the price of a look where it is."""
+    return nullcontext() if device.index == torch.cuda.current_device() else torch.cuda.device(device)
 
 
 def _differentiated(args: tuple[object, ...]) -> bool:

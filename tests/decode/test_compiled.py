@@ -43,13 +43,3 @@ def test_without_a_compiler_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch, "compile", broken)
     with pytest.raises(DeviceUnavailable, match=r"--kernels compile: a trial of torch\.compile failed: no C\+\+ compiler$"):
         choice.choose("compile", torch.device("cpu"))
-
-
-def test_what_mamba_ssm_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"mamba_ssm"}
-    monkeypatch.setattr(choice, "find_spec", lambda package: package if package in there else None)
-    with pytest.raises(DeviceUnavailable, match="--kernels mamba-ssm: causal-conv1d is not installed"):
-        choice.choose("mamba-ssm", torch.device("cpu"))
-    there.add("causal_conv1d")
-    with pytest.raises(DeviceUnavailable, match="falcon has kernels of its own"):
-        choice.choose("mamba-ssm", torch.device("cpu"))
