@@ -63,10 +63,11 @@ def line(rows: Sequence[Row]) -> tuple[str, ...]:
     def ratio(row: Row) -> str:
         return row["against_missing"] or f"{row['ratio']:.1f} ×"
 
+    same = "" if write["same_tokens"] is None else f"{write['same_tokens']}/{write['compared_tokens']}"
     floor = "" if write["floor_share"] is None else f"{100 * write['floor_share']:.1f}"
     return (
         write["model_filename"].partition("/")[2], f"{write['model_size'] / 2**30:.1f}", rate(write), floor, rate(other_write),
-        ratio(write), f"{write['same_tokens']}/{write['compared_tokens']}", rate(read), f"{read['ttft_ms']:.1f}",
+        ratio(write), same, rate(read), f"{read['ttft_ms']:.1f}",
         rate(other_read), ratio(read), f"{write['state_bytes'] / 2**20:.0f}", f"{(write['peak_bytes'] or 0) / 2**30:.1f}",
     )  # fmt: skip
 

@@ -44,6 +44,8 @@ class Reference:
 
     def refusal(self, case: BenchCase) -> str:
         """Why a case is not compared; "" if it is."""
+        if self._model is None:
+            return "transformers has no place for these weights: packed ones are not compared"
         if case.depth and case.n_prompt:
             return "transformers does not carry a state into a prompt of several tokens reliably"
         return ""
@@ -105,7 +107,8 @@ class Reference:
 
 
 def _with_weights_of(model: LanguageModel, folder: Path) -> Any:
-    """transformers' model on our parameters. Its buffers, which it computes itself, are its own."""
+    """transformers' model on our parameters; None if they are not its own, name by name. Its buffers, which it computes itself,
+    are its own."""
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -117,5 +120,5 @@ def _with_weights_of(model: LanguageModel, folder: Path) -> Any:
     # mixer norms without weights are buffers of ones there; everything that we have must find its place
     found = theirs.load_state_dict(own, strict=False, assign=True)
     if found.unexpected_keys or any(parameter.is_meta for parameter in theirs.parameters()):
-        raise RuntimeError("its weights have other names than the checkpoint's")
+        return None
     return theirs.to(model.device).eval()

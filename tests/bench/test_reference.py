@@ -15,6 +15,7 @@ from modeling.bench.reference import Reference
 from modeling.bench.track import Sample, random_ids
 from modeling.errors import DeviceUnavailable, InvalidRequest
 from modeling.messages import ModelSpec
+from modeling.models import LanguageModel
 from modeling.timings import BenchCase, BenchResult, Ceiling, Plan
 
 FAMILIES = ["demo", "demo-h1"]
@@ -61,6 +62,19 @@ def test_the_same_cases_in_the_same_run(name: str, ceiling: Ceiling) -> None:
         assert len(rival.seconds) == 2 and (rival.same, rival.compared) == (case.n_gen + 1, case.n_gen + 1)
         assert len(rival.gaps) == 2 * case.n_gen and (rival.first_token is None) == (case.n_prompt == 0)
         assert result.ratio is not None and result.ratio > 0
+
+
+def test_weights_that_it_has_no_place_for_are_told(ceiling: Ceiling, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = LanguageModel.named_parameters
+
+    def packed(self: Any, *args: Any, **options: Any) -> Any:
+        for name, weight in named(self, *args, **options):
+            yield name.replace("in_proj.weight", "in_proj.weight.codes"), weight
+
+    monkeypatch.setattr(LanguageModel, "named_parameters", packed)
+    (result,) = api.measure(spec("demo"), Plan((BenchCase(3),), repetitions=1, against=True))
+    assert isinstance(result, BenchResult) and result.rival is not None
+    assert "packed ones are not compared" in result.rival.missing and result.mean_rate > 0
 
 
 class Slow:
