@@ -3,7 +3,7 @@
 Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
-    $valued = @('--batch-size', '--branch', '--budget', '--chat-template', '--color', '--device', '--device-map', '--dtype', '--file', '--format', '--frequency-penalty', '--input-file', '--kernels', '--log-file', '--logprobs', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--num-samples', '--output', '--output-file', '--pg', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--prompt-cache', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-b', '-d', '-f', '-i', '-m', '-n', '-o', '-p', '-r', '-s')
+    $valued = @('--against', '--batch-size', '--branch', '--budget', '--chat-template', '--color', '--compare', '--device', '--device-map', '--dtype', '--fail-below', '--file', '--format', '--frequency-penalty', '--input-file', '--kernels', '--log-file', '--logprobs', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--num-samples', '--output', '--output-file', '--percentiles', '--pg', '--plot', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--prompt-cache', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--turns', '--typical-p', '-b', '-d', '-f', '-i', '-m', '-n', '-o', '-p', '-pg', '-r', '-s')
     $commands = @{
         'falcon' = [ordered]@{
             'bench' = 'Measure how fast a model is here, beside what this machine can do'
@@ -11,6 +11,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             'chat' = 'Talk with a model'
             'completions' = 'Print the completion script for bash, zsh, fish or powershell'
             'config' = 'Show what is settled, and where'
+            'doctor' = 'Look at this machine: versions, devices, which kernels run and why not the others, memory, disks'
             'generate' = 'Complete a prompt, or a file of prompts'
             'help' = 'Explain a topic. Without one, list the topics'
             'sessions' = 'List, show, export and remove conversations that were kept'
@@ -49,25 +50,33 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--kernels' = 'Which fast operations to use, or a list to compare'
             '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
             '--random-weights' = 'Make the weights up on the device: MODEL needs a config.json only'
-            '--n-prompt' = 'Read prompts of N tokens (512; 0: none)'
-            '-p' = 'Read prompts of N tokens (512; 0: none)'
-            '--n-gen' = 'Write N tokens (128; 0: none)'
-            '-n' = 'Write N tokens (128; 0: none)'
+            '--n-prompt' = 'Read prompts of N tokens (512, on a CPU 128; 0: none)'
+            '-p' = 'Read prompts of N tokens (512, on a CPU 128; 0: none)'
+            '--n-gen' = 'Write N tokens (128, on a CPU 32; 0: none)'
+            '-n' = 'Write N tokens (128, on a CPU 32; 0: none)'
             '--pg' = 'Read P tokens, then write N; may be repeated'
+            '-pg' = 'Read P tokens, then write N; may be repeated'
             '--n-depth' = 'With N tokens in the state already (0)'
             '-d' = 'With N tokens in the state already (0)'
             '--batch-size' = 'N sequences at once (1)'
             '-b' = 'N sequences at once (1)'
             '--repetitions' = 'Measure each test so often, after a warm-up'
             '-r' = 'Measure each test so often, after a warm-up'
+            '--turns' = 'A chat of K turns: the wait for each first token, state carried or not'
+            '--state' = 'What it takes to save, load and fork a state, at each --n-depth (default: 512)'
+            '--against' = 'Run the same with it, on the same weights, in turn; greedy. Shows the ratio'
             '--greedy' = 'Take the likeliest token, whatever the checkpoint''s own sampling is'
             '--temperature' = 'Draw at this temperature; 0: the likeliest'
             '--temp' = 'Draw at this temperature; 0: the likeliest'
             '--top-k' = 'Draw from the K most likely tokens'
             '--top-p' = 'Draw from the most likely that sum to P'
+            '--percentiles' = 'Which percentiles of the time between tokens to show (50,99)'
             '--output' = 'Form of the results; default: a table on a terminal, else md'
             '-o' = 'Form of the results; default: a table on a terminal, else md'
             '--output-file' = 'Write the results to a file, in the form of its ending'
+            '--compare' = 'Say what is faster or slower than in an earlier run, beyond the noise'
+            '--fail-below' = 'With --compare: exit 1 if a test has less of its old speed than this'
+            '--plot' = 'Draw speed over depth, over batch, waits over turns (or .svg, .pdf)'
             '--quiet' = 'No notices and no progress'
             '-q' = 'No notices and no progress'
             '--no-progress' = 'No progress on stderr'
@@ -185,6 +194,29 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         }
         'falcon config show' = [ordered]@{
             '--json' = 'Write one JSON document instead of a table'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon doctor' = [ordered]@{
+            '--model' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
+            '-m' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--torch-dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--device' = 'Where to run'
+            '--device-map' = 'Spread a large model over devices, host memory and disk'
+            '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+            '--kernels' = 'Which implementation of the fast operations to use'
+            '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--json' = 'Write one JSON document'
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
@@ -315,9 +347,11 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon bench --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon bench --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon bench --device-map' = @('auto')
-        'falcon bench --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon bench --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon bench --against' = @('transformers')
         'falcon bench --output' = @('md', 'csv', 'json', 'jsonl')
         'falcon bench -o' = @('md', 'csv', 'json', 'jsonl')
+        'falcon bench --plot' = @('term', 'FILE.png')
         'falcon bench --color' = @('auto', 'always', 'never')
         'falcon cache-prompt --chat-template' = @('FILE', 'STR')
         'falcon cache-prompt --model' = @('demo', 'demo-h1')
@@ -327,7 +361,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon cache-prompt --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon cache-prompt --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon cache-prompt --device-map' = @('auto')
-        'falcon cache-prompt --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon cache-prompt --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
         'falcon cache-prompt --color' = @('auto', 'always', 'never')
         'falcon chat --model' = @('demo', 'demo-h1')
         'falcon chat --model-name-or-path' = @('demo', 'demo-h1')
@@ -336,9 +370,18 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon chat --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon chat --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon chat --device-map' = @('auto')
-        'falcon chat --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon chat --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
         'falcon chat --chat-template' = @('FILE', 'STR')
         'falcon chat --color' = @('auto', 'always', 'never')
+        'falcon doctor --model' = @('demo', 'demo-h1')
+        'falcon doctor --model-name-or-path' = @('demo', 'demo-h1')
+        'falcon doctor -m' = @('demo', 'demo-h1')
+        'falcon doctor --dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon doctor --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon doctor --device' = @('auto', 'cuda', 'cpu', 'mps')
+        'falcon doctor --device-map' = @('auto')
+        'falcon doctor --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon doctor --color' = @('auto', 'always', 'never')
         'falcon generate --chat-template' = @('FILE', 'STR')
         'falcon generate --model' = @('demo', 'demo-h1')
         'falcon generate --model-name-or-path' = @('demo', 'demo-h1')
@@ -347,7 +390,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon generate --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon generate --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon generate --device-map' = @('auto')
-        'falcon generate --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon generate --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
         'falcon generate --color' = @('auto', 'always', 'never')
         'falcon sessions export --format' = @('md', 'json', 'jsonl')
     }
@@ -355,7 +398,8 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon bench 0' = @('demo', 'demo-h1')
         'falcon chat 0' = @('demo', 'demo-h1')
         'falcon completions 0' = @('bash', 'zsh', 'fish', 'powershell')
-        'falcon help 0' = @('batch', 'bench', 'cache-prompt', 'chat', 'completions', 'config', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
+        'falcon doctor 0' = @('demo', 'demo-h1')
+        'falcon help 0' = @('batch', 'bench', 'cache-prompt', 'chat', 'completions', 'config', 'doctor', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
     }
 
     $path = 'falcon'

@@ -15,6 +15,7 @@ SUMMARIES = {
     "generate": "Complete a prompt, or a file of prompts.",
     "cache-prompt": "Read a document once, and keep the state behind it.",
     "bench": "Measure how fast a model is here.",
+    "doctor": "Look at this machine: devices, kernels, memory, packages.",
     "sessions": "List, show, export and remove conversations that were kept.",
     "config": "Show what is settled, and where.",
     "completions": "Print the completion script for a shell.",
