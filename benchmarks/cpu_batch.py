@@ -17,7 +17,7 @@ from time import perf_counter
 import torch
 
 from modeling.api import open_language_model
-from modeling.bench import Numbers
+from modeling.bench.subject import Numbers
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 from modeling.messages import ModelSpec, Request, SamplingParams, Token

@@ -170,7 +170,8 @@ as it stands. The exit code is 1 if a row has an error, 0 otherwise.
                    with an error, say, remove its line. Ids should differ
 
 Rows are added to --output one by one, whole, and are on the disk in a second.
-Ctrl-C keeps the rows that have ended.
+Ctrl-C keeps those: all rows up to some place, or with --unordered all that have
+ended.
 
 A long document in front of all questions is read once:
 

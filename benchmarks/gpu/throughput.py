@@ -24,7 +24,7 @@ import torch
 
 from modeling import kernels
 from modeling.api import _programs
-from modeling.bench import Numbers
+from modeling.bench.subject import Numbers
 from modeling.checkpoint.noise import random_model
 from modeling.config import load_config
 from modeling.generation import engine as engines

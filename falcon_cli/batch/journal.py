@@ -6,6 +6,7 @@ import json
 import os
 import time
 from array import array
+from collections import Counter
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -31,6 +32,9 @@ class Journal(Protocol):
     def write(self, line: str) -> None:
         """Add an answer. Raises `WriteFailed`."""
 
+    def settle(self, *, now: bool = False) -> None:
+        """Make what was written last, once a second, or `now`. Raises `WriteFailed`."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
@@ -46,6 +50,9 @@ class Stream:
 
     def write(self, line: str) -> None:
         console.write(line + "\n")
+
+    def settle(self, *, now: bool = False) -> None:
+        """Each line has gone."""
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +70,7 @@ class File:
         self.failed = 0
         self._path = path.expanduser()
         self._done = Done()
-        self._synced = time.monotonic()
+        self._due: float | None = None  # when what was written is to be on the disk
         with self._told():
             new = not self._path.exists()
             self._file: BinaryIO = self._path.open("ab+")
@@ -91,21 +98,26 @@ class File:
                 self._file.write(data)
                 self._file.flush()
                 self._size += len(data)
-                if not self._special and time.monotonic() - self._synced >= SYNC:
-                    os.fsync(self._file.fileno())
-                    self._synced = time.monotonic()
         except WriteFailed:
             self._cut()
             raise
+        if self._due is None and not self._special:
+            self._due = time.monotonic() + SYNC
+        self.settle()
+
+    def settle(self, *, now: bool = False) -> None:
+        if self._due is not None and (now or time.monotonic() >= self._due):
+            self._due = None
+            with self._told():
+                os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            if not self._special and kind is None:
-                with self._told():
-                    os.fsync(self._file.fileno())
+            if kind is None:
+                self.settle(now=True)
         finally:
             with suppress(OSError):
                 self._file.close()
@@ -178,12 +190,15 @@ class _Told:
 
 
 class Done:
-    """The ids of rows that are there: eight bytes each. Rows are asked for in the order in which they were written, mostly."""
+    """The ids of rows that are there: eight bytes each, as long as rows are asked for in the order in which they were written.
+
+    An id that is there twice is there for two rows.
+    """
 
     def __init__(self) -> None:
         self._digests = array("Q")
         self._place = 0
-        self._others: set[int] | None = None
+        self._others: Counter[int] | None = None
 
     def add(self, row_id: RowId) -> None:
         self._digests.append(_digest(row_id))
@@ -196,9 +211,13 @@ class Done:
             return True
         if self._place == len(self._digests) and self._others is None:
             return False
-        if self._others is None:  # out of step: an interrupt, or --unordered
-            self._others = set(self._digests[self._place :])
-        return digest in self._others
+        if self._others is None:  # out of step: --unordered, or somebody has removed a row
+            self._others = Counter(self._digests[self._place :])
+            self._digests, self._place = array("Q"), 0
+        there = self._others[digest] > 0
+        if there:
+            self._others[digest] -= 1
+        return there
 
 
 def _digest(row_id: RowId) -> int:

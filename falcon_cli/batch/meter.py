@@ -21,7 +21,7 @@ class Meter:
     """Counts rows and tokens. `size` is that of the input in bytes, None where nobody knows."""
 
     def __init__(self, size: int | None, *, shown: bool) -> None:
-        self.rows = self.failed = self.tokens = self.prompted = 0
+        self.rows = self.failed = self.tokens = 0
         self._size = size
         self._skipped = self._bytes = 0
         self._shown = shown and sys.stderr is not None
@@ -35,11 +35,10 @@ class Meter:
         """A row that was answered before; `size` is that of its line in bytes."""
         self._skipped += size
 
-    def row(self, size: int, *, failed: bool, prompted: int = 0) -> None:
+    def row(self, size: int, *, failed: bool) -> None:
         """A row has ended."""
         self.rows += 1
         self.failed += failed
-        self.prompted += prompted
         self._bytes += size
         self.tick()
 

@@ -131,7 +131,7 @@ class Batch:
             self._kept = opened.load_prompt(demand.cache, phrasing.template)
 
     def run(self) -> None:
-        """To the end of the source, or to the first Ctrl-C: rows that have ended by then are written."""
+        """To the end of the source, or to the first Ctrl-C: rows that have ended by then are written, if their turn has come."""
         engine = self._opened.engine
         with signals.first_interrupt(self._stop, *signals.ENDING):
             while not self.stopped and not (self._source.ended and not self._works):
@@ -139,7 +139,6 @@ class Batch:
                 for request, event in engine.run():
                     self._take(request, event)
                     self._fill(wait=False)
-            self._outbox.flush()
 
     def _stop(self) -> None:
         self.stopped = True
@@ -151,6 +150,7 @@ class Batch:
     def _fill(self, *, wait: bool) -> None:
         """Begin rows until as many wait as decode, or the outbox is full."""
         slots = self._opened.engine.runner.slots
+        self._journal.settle(now=wait)
         while not self.stopped and len(self._works) < 2 * slots and not self._outbox.full:
             found = self._source.next(wait=wait)
             if found is None:
@@ -211,6 +211,7 @@ class Batch:
         place = work.requests.index(request)
         if isinstance(event, Token):
             self._meter.token()
+            self._journal.settle()
             work.texts[place].take(event)
             return
         del self._works[request]
@@ -231,7 +232,7 @@ class Batch:
             return
         completions = [work.texts[place].end(self._completion(work, work.ended[place])) for place in range(len(work.texts))]
         self._write(work.place, self._fields(work, completions))
-        self._meter.row(work.size, failed=False, prompted=len(work.prompt.ids))
+        self._meter.row(work.size, failed=False)
 
     def _fields(self, work: Work, completions: list[Completion]) -> dict[str, Any]:
         answers = self._demand.answer

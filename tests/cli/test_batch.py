@@ -79,6 +79,7 @@ def test_rows_of_openai_ask_for_chats_and_for_raw_completions() -> None:
         ('{"prompt": "a", "max_tokens": "3"}', 'max_tokens is "3", not a whole number'),
         ('{"prompt": "a", "seed": true}', "seed is true"),
         ('{"prompt": "a", "temperature": "hot"}', "not a number"),
+        (f'{{"prompt": "a", "top_p": {"1" * 400}}}', "not a number"),
         ('{"prompt": "a", "stop": [1]}', "stop is neither"),
         ('{"prompt": "a", "n": 0}', "n is outside"),
         ('{"prompt": "a", "temprature": 1}', "temprature"),
@@ -206,15 +207,14 @@ def test_answers_wait_for_their_turn_only_as_long_as_there_is_room() -> None:
     assert outbox.full
     outbox.put(0, "x")
     assert lines == ["x", "12345"] and not outbox.full
-    outbox.flush()  # an interrupt: nobody will fill the gap
-    assert lines == ["x", "12345", "12345"]
 
 
 def test_what_is_done_is_known_in_any_order() -> None:
     done = Done()
-    for row_id in (1, "1", 2, 5, 4):
+    for row_id in (1, "1", 2, 5, 4, 7):
         done.add(row_id)
     assert [done.take(row_id) for row_id in (1, "1", 2, 3, 4, 5, 6)] == [True, True, True, False, True, True, False]
+    assert [done.take(7), done.take(7)] == [True, False], "the second row of that id has not been answered"
 
 
 # ---- crash, interrupt, full disk ----
@@ -240,25 +240,40 @@ def test_a_killed_batch_goes_on_and_no_row_is_written_twice(start: Start, tmp_pa
     assert [(row["id"], row["text"]) for row in rows_of(target.read_text())] == [(f"r{n}", f"SLOW {n}") for n in range(40)]
 
 
-def test_ctrl_c_keeps_the_rows_that_have_ended_and_resume_does_the_others(start: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "kept", "all_of_them"),
+    [((), [0, 1, 1, 2], [0, 1, 1, 2, 3, 4, 5]), (("--unordered",), [0, 1, 1, 2, 4], [0, 1, 1, 2, 4, 3, 5])],
+)
+def test_ctrl_c_keeps_the_rows_that_have_ended_and_resume_does_the_others(
+    how: tuple[str, ...], kept: list[int], all_of_them: list[int], start: Start, tmp_path: Path
+) -> None:
+    """In the order of the input, and a row that is early is early no more; or as they end."""
     rows = [
-        {"id": 0, "prompt": "forever"},
-        *({"id": n, "prompt": "quick"} for n in range(1, 5)),
+        *({"id": n, "prompt": "quick"} for n in (0, 1, 1, 2)),
+        {"id": 3, "prompt": "forever"},
+        {"id": 4, "prompt": "quick"},
         {"id": 5, "prompt": "forever"},
     ]
     source, target = written(tmp_path / "rows.jsonl", *rows), tmp_path / "out.jsonl"
-    process = start("generate", "-i", str(source), "-o", str(target), "-b", "6", "--log-file", str(tmp_path / "log"))
-    while not target.exists():
+    process = start("generate", "-i", str(source), "-o", str(target), "-b", "7", *how)
+    while not target.exists() or len(target.read_bytes().splitlines()) < len(kept):
         time.sleep(0.01)
-    time.sleep(1.0)  # the quick ones have ended
+    time.sleep(0.2)  # the quick ones have ended
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, b"")
-    assert [row["id"] for row in rows_of(target.read_text())] == [1, 2, 3, 4]
+    assert [row["id"] for row in rows_of(target.read_text())] == kept
     written(source, *({**row, "max_tokens": 2} for row in rows))
     process = start("generate", "-i", str(source), "-o", str(target), "--resume")
     assert process.communicate(timeout=20) == (b"", b"") and process.returncode == 0
-    assert [row["id"] for row in rows_of(target.read_text())] == [1, 2, 3, 4, 0, 5]
+    assert [row["id"] for row in rows_of(target.read_text())] == all_of_them
+
+
+def test_a_row_with_half_a_character_in_its_id_is_known_again(falcon: Falcon, tmp_path: Path) -> None:
+    source, target = written(tmp_path / "rows.jsonl", {"id": "\ud83e", "prompt": "é\ud83e"}), tmp_path / "out"
+    for _ in range(2):
+        assert falcon("generate", "-i", str(source), "-o", str(target), "--resume").code == 0
+        assert [row["id"] for row in rows_of(target.read_text())] == ["\ud83e"]
 
 
 def test_errors_of_an_earlier_run_still_count(falcon: Falcon, tmp_path: Path) -> None:
@@ -279,6 +294,27 @@ def test_a_full_disk_is_74_and_leaves_whole_rows(start: Start, tmp_path: Path) -
     assert target.read_text().endswith("\n") and [row["id"] for row in kept] == list(range(1, len(kept) + 1)) and kept
     start("generate", "-i", str(source), "-o", str(target), "--resume").communicate(timeout=20)
     assert [row["id"] for row in rows_of(target.read_text())] == list(range(1, 21))
+
+
+def test_what_was_written_is_on_the_disk_within_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, synced = 50.0, list[float]()
+    monkeypatch.setattr("falcon_cli.batch.journal.time.monotonic", lambda: now)
+    monkeypatch.setattr("falcon_cli.batch.journal.os.fsync", lambda _: synced.append(now))
+    with File(tmp_path / "out", resume=False) as file:
+        del synced[:]  # the folder
+        for now in (50.0, 50.4, 51.2):
+            file.write("{}")
+        file.settle()
+        assert synced == [51.2], "once for all of it"
+        now = 51.3
+        file.write("{}")
+        file.settle(now=True)  # there is nothing else to do
+        now = 52.0
+        file.write("{}")
+        now = 53.1
+        file.settle()  # a long answer is on its way
+        file.settle(now=True)
+    assert synced == [51.2, 51.3, 53.1]
 
 
 def test_a_file_has_one_writer(tmp_path: Path) -> None:
