@@ -115,7 +115,7 @@ def _prompt(words: Words, demand: Demand, opened: OpenModel) -> tuple[Prompt, Be
                 raise InvalidRequest(f"there is no {path} to go on from", hint)
             ids, start = kept
             prompt = phrasing.behind(ids, words.question or "")
-            _tell(f"{path}: {len(ids)} tokens were there, {len(prompt.ids) - len(ids)} are read", quiet)
+            _tell(f"{path}: {len(ids)} tokens reused, {len(prompt.ids) - len(ids)} read", quiet)
             return prompt, Beginning(start)
         prompt, mark = phrasing.split(words.document, words.question or "")
         mark = min(mark, len(prompt.ids) - 1)  # the last one is always fed
@@ -129,7 +129,7 @@ def _prompt(words: Words, demand: Demand, opened: OpenModel) -> tuple[Prompt, Be
             what = "all of the prompt is read, and the file stays as it is"
             console.notice(f"{path} is of another prompt: the prefix differs at token {same} of {len(ids)}; {what}")
             return prompt, Beginning()
-        _tell(f"{path}: {len(ids)} tokens were there, {len(prompt.ids) - len(ids)} are read", quiet)
+        _tell(f"{path}: {len(ids)} tokens reused, {len(prompt.ids) - len(ids)} read", quiet)
         return prompt, Beginning(start)
 
 

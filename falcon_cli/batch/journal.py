@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol, Self
 
 from falcon_cli import console
 from falcon_cli.batch.rows import RowId, row_id_of
+from falcon_cli.output import check_folder
 from falcon_cli.places import sync_folder
 from modeling.errors import InvalidRequest, WriteFailed
 
@@ -65,24 +66,27 @@ class File:
     """A file that rows are added to. A line is whole or not there: what a crash or a full disk has torn is cut off again."""
 
     def __init__(self, path: Path, *, resume: bool) -> None:
-        """Raises `WriteFailed` if it cannot be written, `InvalidRequest` if it has something in it that is not to be gone on
-        with, or is not falcon's."""
+        """A pipe or a device is written as it is. Raises `WriteFailed` if it cannot be written, `InvalidRequest` if it has
+        something in it that is not to be gone on with, or is not falcon's."""
+        check_folder(path.expanduser())
         self.failed = 0
         self._path = path.expanduser()
         self._done = Done()
         self._due: float | None = None  # when what was written is to be on the disk
-        with self._told():
-            new = not self._path.exists()
-            self._file: BinaryIO = self._path.open("ab+")
-            self._special = not self._path.is_file()
+        self._size = 0
+        with self._told("choose another file"):
+            self._new = not self._path.exists()
+            self._special = not self._new and not self._path.is_file()
+            self._file: BinaryIO = self._path.open("wb" if self._special else "ab+")
         try:
-            self._lock()
-            self._size = 0 if self._special else self._path.stat().st_size
+            if not self._special:
+                self._lock()
+                self._size = self._path.stat().st_size
             if self._size and not resume:
                 raise InvalidRequest(f"{path} has something in it", "add --resume to go on with it, or choose another file")
             if self._size:
                 self._size = self._take_over()
-            if new:
+            if self._new:
                 sync_folder(self._path.absolute().parent)
         except BaseException:
             self._file.close()
@@ -120,6 +124,8 @@ class File:
                 self.settle(now=True)
         finally:
             with suppress(OSError):
+                if kind is not None and self._new and not self._size:
+                    self._path.unlink()  # nothing came of it
                 self._file.close()
 
     def _take_over(self) -> int:
@@ -170,23 +176,23 @@ class File:
         except OSError:  # a file system without locks
             return
 
-    def _told(self) -> _Told:
-        return _Told(self._path)
+    def _told(self, hint: str = "make room and add --resume: the rows that are there are whole") -> _Told:
+        return _Told(self._path, hint)
 
 
 class _Told:
     """Turns what the system says about a file into `WriteFailed`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hint: str) -> None:
         self._path = path
+        self._hint = hint
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, OSError):
-            what = f"{self._path} cannot be written: {error.strerror}"
-            raise WriteFailed(what, "make room and add --resume: the rows that are there are whole") from None
+            raise WriteFailed(f"{self._path} cannot be written: {error.strerror}", self._hint) from None
 
 
 class Done:

@@ -42,6 +42,8 @@ def answer_rows(options: BatchOptions, demand: Demand) -> ExitCode:
     assert options.input_file is not None
     output, answers = demand.output, demand.answer
     _distinct(options.input_file, answers.file)
+    if demand.cache is not None and not demand.cache.exists():
+        raise InvalidRequest(f"there is no {demand.cache}", "make it first: falcon cache-prompt -f DOCUMENT -o FILE")
     target = None if answers.file == STDOUT else answers.file
     progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
     with Source(options.input_file) as source, _journal(target, resume=options.resume) as journal:
@@ -126,8 +128,6 @@ class Batch:
         self._seed = demand.sampling.seed if demand.sampling.seed is not None else randbelow(2**31)
         self._kept: tuple[tuple[int, ...], Saved] | None = None
         if demand.cache is not None:
-            if not demand.cache.exists():
-                raise InvalidRequest(f"there is no {demand.cache}", "make it first: falcon cache-prompt -f DOCUMENT -o FILE")
             self._kept = opened.load_prompt(demand.cache, phrasing.template)
 
     def run(self) -> None:

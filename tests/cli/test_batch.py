@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import resource
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -176,15 +178,17 @@ def test_rows_of_openai_are_answered_in_its_shape(falcon: Falcon, tmp_path: Path
         (["-i", "/does/not/exist"], "cannot be read"),
         (["-i", "{rows}", "-o", "{old}"], "has something in it"),
         (["-i", "{rows}", "-o", "{old}", "--resume"], "line 1 of .* is no row"),
-        (["-i", "{rows}", "--prompt-cache", "/does/not/exist"], "there is no /does/not/exist"),
+        (["-i", "{rows}", "-o", "{new}", "--prompt-cache", "/does/not/exist"], "there is no /does/not/exist"),
+        (["-i", "{rows}", "-o", "{new}", "-m", "error:InvalidRequest"], "error"),
         (["a", "--resume"], "add --input-file"),
         (["a", "-b", "2"], "add --input-file"),
     ],
 )
 def test_a_wrong_call_is_told_and_loses_nothing(arguments: list[str], what: str, falcon: Falcon, tmp_path: Path) -> None:
     rows, old = written(tmp_path / "rows.jsonl", {"prompt": "a"}), written(tmp_path / "old", "something else")
-    outcome = falcon("generate", *(part.format(rows=rows, old=old) for part in arguments))
-    assert (outcome.code, outcome.out) == (2, "")
+    new = tmp_path / "new"
+    outcome = falcon("generate", *(part.format(rows=rows, old=old, new=new) for part in arguments))
+    assert (outcome.code, outcome.out, new.exists()) == (2, "", False)
     assert re.search(what, outcome.err), outcome.err
     assert old.read_text() == "something else\n" and rows.read_text() == '{"prompt": "a"}\n'
 
@@ -315,6 +319,19 @@ def test_what_was_written_is_on_the_disk_within_a_second(tmp_path: Path, monkeyp
         file.settle()  # a long answer is on its way
         file.settle(now=True)
     assert synced == [51.2, 51.3, 53.1]
+
+
+def test_a_pipe_or_a_device_is_written_as_it_is(falcon: Falcon, tmp_path: Path) -> None:
+    source, pipe = written(tmp_path / "rows.txt", "a", "b"), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        assert falcon("generate", "-i", str(source), "-o", str(pipe)).code == 0
+        assert [row["text"] for row in rows_of(read.result(timeout=20))] == ["A", "B"]
+    full = falcon("generate", "-i", str(source), "-o", "/dev/full")
+    assert full.code == 74 and "No space left" in full.err and pipe.exists()
+    lost = falcon("generate", "-i", str(source), "-o", str(tmp_path / "none" / "out"))
+    assert lost.code == 74 and "there is no folder" in lost.err
 
 
 def test_a_file_has_one_writer(tmp_path: Path) -> None:

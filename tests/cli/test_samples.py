@@ -68,7 +68,7 @@ def test_a_document_is_read_once_and_asked_many_times(falcon: Falcon, fake_model
     assert (made.code, made.out) == (0, "") and made.err.startswith(f"note: {state}: 3 tokens, ")
     asked = falcon("generate", "--prompt-cache", str(state), "why", "--json")
     assert (asked.json["text"], asked.json["reused_tokens"], asked.json["prompt_tokens"]) == ("ABC\n\nWHY", 3, 8)
-    assert asked.err == f"note: {state}: 3 tokens were there, 5 are read\n"
+    assert asked.err == f"note: {state}: 3 tokens reused, 5 read\n"
     again = falcon("generate", "--prompt-cache", str(state), "-f", str(document), "why", "-q")
     assert (again.out, again.err) == ("ABC\n\nWHY\n", "")
     rows = falcon("generate", "-i", "-", "--prompt-cache", str(state), "-q", stdin=b"why\nhow\n")
