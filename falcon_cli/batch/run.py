@@ -131,7 +131,7 @@ class Batch:
             self._kept = opened.load_prompt(demand.cache, phrasing.template)
 
     def run(self) -> None:
-        """To the end of the source, or to the first Ctrl-C: rows that have ended by then are written, if their turn has come."""
+        """To the end of the source, or to the first Ctrl-C: what has ended by then is written, if its turn has come."""
         engine = self._opened.engine
         with signals.first_interrupt(self._stop, *signals.ENDING):
             while not self.stopped and not (self._source.ended and not self._works):

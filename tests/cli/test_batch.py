@@ -306,8 +306,11 @@ def test_what_was_written_is_on_the_disk_within_a_second(tmp_path: Path, monkeyp
     monkeypatch.setattr("falcon_cli.batch.journal.os.fsync", lambda _: synced.append(now))
     with File(tmp_path / "out", resume=False) as file:
         del synced[:]  # the folder
-        for now in (50.0, 50.4, 51.2):
-            file.write("{}")
+        file.write("{}")
+        now = 50.4
+        file.write("{}")
+        now = 51.2
+        file.write("{}")
         file.settle()
         assert synced == [51.2], "once for all of it"
         now = 51.3
