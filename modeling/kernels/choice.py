@@ -26,6 +26,7 @@ TRITON = {
     "attention": "attention",
     "causal_conv": "conv",
     "gated_rms_norm": "norm",
+    "packed_linear": "dequantize",
     "rms_norm": "norm",
     "selective_scan": "scan",
     "ssd": "ssd",

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from modeling.kernels.packed import Packed
 from modeling.state import KVCache
 
 SCAN_ELEMENTS = 2**20  # of a Mamba-1 chunk (b, t, e, n): 4 MiB in fp32, so that its few passes stay in a core's cache
@@ -277,3 +278,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def swiglu(gate: Tensor, up: Tensor, multiplier: float) -> Tensor:
     """The gate of an MLP, up · SiLU(gate · multiplier): gate, up (…, f) → (…, f), each product rounded to their dtype."""
     return up * F.silu(gate * multiplier)
+
+
+def packed_linear(x: Tensor, weight: Packed, bias: Tensor | None = None) -> Tensor:
+    """x (…, d) → x Wᵀ + bias (…, o), with the weights that `weight` stands for, rounded to x's dtype."""
+    return F.linear(x, weight.dequantized(x.dtype), bias)
