@@ -30,17 +30,13 @@ import triton.language as tl
 from torch import Tensor
 
 from modeling.kernels.packed import Packed4, Scales8
-from modeling.kernels.triton.launch import overlaps, release, wait
-from modeling.kernels.triton.projection import Convolved
-from modeling.kernels.triton.rows import convolved, dot, of_output, silu, window
-
-PROCESSORS = 132  # of an H100 or H200
+from modeling.kernels.triton.rows import dot
 
 
 @dataclass(frozen=True, slots=True)
 class Matrix4:
-    """A `Packed4` (o, d) as the kernels read it: `codes` (o, d / 8) int32, 8 codes each; `scales` (o · d / block) fp32, or
-    uint8 with `doubled` = (values (256), absmax (groups), mean (groups)) in fp32, `group` scales to each; `table` the 16 values."""
+    """A `Packed4` (o, d) as the kernels read it: `codes` (o, d / 8) int32, 8 in each; `scales` (o · d / block) fp32, or uint8
+    with `doubled` = (values (256), absmax (groups), mean (groups)) in fp32, `group` scales to each; `table` has the values."""
 
     codes: Tensor
     scales: Tensor
@@ -65,17 +61,6 @@ class Matrix4:
         return cls(codes, scales.codes, doubled, packed.values, table, packed.shape, packed.block, scales.block)
 
 
-@dataclass(frozen=True, slots=True)
-class Blocks4:
-    """What one program takes on: `outputs` (≥ 16), whose columns `warps` warps share, `words` of 8 columns at a time each;
-    `stages` loads in flight."""
-
-    outputs: int
-    words: int = 16
-    warps: int = 4
-    stages: int = 3
-
-
 def supports(packed: Packed4) -> bool:
     """Whether the kernels take a matrix: its blocks are powers of two and fill its rows, and its codes lie as words do."""
     (o, d), block, codes = packed.shape, packed.block, packed.codes
@@ -84,92 +69,12 @@ def supports(packed: Packed4) -> bool:
     return whole and codes.is_contiguous() and scales.is_contiguous() and codes.storage_offset() % 16 == 0
 
 
-def choose(rows: int, outputs: int, splits: int = 1) -> Blocks4:
-    """Block sizes by shape: as many outputs as keep all processors at work (benchmarks/gpu/decode_nf4.py)."""
-    programs = outputs * splits / PROCESSORS
-    if programs >= 96 and rows <= 16:
-        return Blocks4(64, warps=4)
-    return Blocks4(32 if programs >= 24 else 16, warps=8 if rows <= 32 else 4)
-
-
-def project(
-    x: Tensor, matrix: Matrix4, out: Tensor, *, bias: Tensor | None = None, multiplier: float = 1.0,
-    residual: Tensor | None = None, combed: bool = False, blocks: Blocks4 | None = None,
-) -> None:  # fmt: skip
-    """out (b, o) = residual + multiplier · (x Wᵀ + bias), x (b, d); `out` may be `residual` itself."""
-    (b, _), (o, _) = x.shape, matrix.shape
-    blocks = blocks or choose(b, o)
-    options, pdl = _options(x, matrix, blocks, 1, combed)
-    _plain[(triton.cdiv(o, blocks.outputs),)](
-        x, _tensors(matrix), bias, multiplier, residual, out, b, x.stride(0), **options, **pdl
-    )
-
-
-def project_parts(
-    x: Tensor, matrix: Matrix4, parts: Tensor, *, combed: bool = False, blocks: Blocks4 | None = None
-) -> None:
-    """parts (s, b, o) fp32 of x Wᵀ, each over its share of the columns: Σ parts is the product. Rows of x may lie apart."""
-    (splits, b, o) = parts.shape
-    blocks = blocks or choose(b, o, splits)
-    options, pdl = _options(x, matrix, blocks, splits, combed)
-    _parts[(triton.cdiv(o, blocks.outputs), splits)](x, _tensors(matrix), parts, b, x.stride(0), **options, **pdl)
-
-
-def project_gated(
-    x: Tensor, matrix: Matrix4, out: Tensor, *, bias: Tensor | None = None, multiplier: float = 1.0, combed: bool = False,
-    out_combed: bool = False, blocks: Blocks4 | None = None,
-) -> None:  # fmt: skip
-    """out (b, f) = (U x) · SiLU(multiplier · G x), x (b, d); matrix (2f, d): G's rows, then U's; bias (2f) alike."""
-    b, f = x.shape[0], matrix.shape[0] // 2
-    blocks = blocks or choose(b, f)
-    options, pdl = _options(x, matrix, blocks, 1, combed)
-    _gated[(triton.cdiv(f, blocks.outputs),)](
-        x, _tensors(matrix), bias, multiplier, out, b, x.stride(0), OUT_COMBED=out_combed, **options | {"O": f}, **pdl
-    )
-
-
-def project_convolved(
-    x: Tensor, matrix: Matrix4, out: Tensor, conv: Convolved, *, scale: Tensor | None = None, bias: Tensor | None = None,
-    combed: bool = False, blocks: Blocks4 | None = None,
-) -> None:  # fmt: skip
-    """out (b, o) = scale ∘ (x Wᵀ + bias), of which `conv` takes some on their way, as in `projection.project_convolved`."""
-    (b, _), (o, _), (c, k) = x.shape, matrix.shape, conv.weight.shape
-    assert conv.state.stride() == (c * k, 1, c), "a convolution's state lies tap by tap"
-    blocks = blocks or choose(b, o)
-    options, pdl = _options(x, matrix, blocks, 1, combed)
-    _convolved[(triton.cdiv(o, blocks.outputs),)](
-        x, _tensors(matrix), bias, scale, out, conv.weight, conv.bias, conv.state, conv.active, conv.first, b, x.stride(0),
-        C=c, K=k, **options, **pdl,
-    )  # fmt: skip
-
-
 def combed(x: Tensor) -> Tensor:
     """x (b, d) so that what meets one place of a word lies together: place p of word w is that of column 8 w + (p xor 1), for
     of two codes in a byte the first has the high half."""
     b, d = x.shape
     places = [p ^ 1 for p in range(8)]
     return x.view(b, d // 8, 8)[..., places].mT.reshape(b, d)
-
-
-def _tensors(matrix: Matrix4) -> tuple[Tensor | None, ...]:
-    return matrix.codes, matrix.scales, *(matrix.doubled or (None, None, None)), matrix.values
-
-
-def _options(
-    x: Tensor, matrix: Matrix4, blocks: Blocks4, splits: int, combed: bool
-) -> tuple[dict[str, object], dict[str, object]]:
-    """The constants of a launch, and what overlaps it with the one before: only one row is worth that."""
-    (b, d), o = x.shape, matrix.shape[0]
-    pdl = b == 1 and overlaps(x.device)
-    words, narrow = matrix.shape[1] // 8, x.dtype == torch.float32
-    span = triton.cdiv(words, splits * blocks.warps * blocks.words) * blocks.words  # of one warp
-    constants = {
-        "O": o, "D": d, "BLOCK": matrix.block, "GROUP": matrix.group, "OUTPUTS": blocks.outputs,
-        "ROWS": max(8, triton.next_power_of_2(b)), "WORDS": blocks.words, "SPAN": span, "WARPS": blocks.warps,
-        "STAGES": 1 if narrow else blocks.stages, "EVEN": o % blocks.outputs == 0 and words == splits * blocks.warps * span,
-        "COMBED": combed, "DECODE": None if triton.knobs.runtime.interpret else decoder(matrix.table, x.dtype),
-    }  # fmt: skip
-    return constants, {"PDL": pdl, "num_warps": blocks.warps, "launch_pdl": pdl}
 
 
 @cache
@@ -199,9 +104,9 @@ def _decoded(words, scales, values, x, DECODE: tl.constexpr):
     if DECODE is None:  # the interpreter knows no PTX
         weights = (tl.load(values + (words & 15)) * scales).to(x.dtype.element_ty)
     elif x.dtype.element_ty == tl.float32:
-        weights = tl.inline_asm_elementwise(DECODE, "=f,r,f", [words, scales], dtype=x.dtype.element_ty, is_pure=True, pack=1)
+        weights = tl.inline_asm_elementwise(DECODE, "=f,r,f", [words, scales], x.dtype.element_ty, True, 1)
     else:
-        weights = tl.inline_asm_elementwise(DECODE, "=r,r,r,f,f", [words, scales], dtype=x.dtype.element_ty, is_pure=True, pack=2)
+        weights = tl.inline_asm_elementwise(DECODE, "=r,r,r,f,f", [words, scales], x.dtype.element_ty, True, 2)
     return weights
 
 
@@ -234,17 +139,7 @@ def scale_of(m, at, inside, GROUP: tl.constexpr, MEANS: tl.constexpr, PTX: tl.co
 
 
 @triton.jit
-def _ahead(m, o, split, O: tl.constexpr, D: tl.constexpr, BYTES: tl.constexpr):
-    """Ask for these outputs' codes while the kernel before still runs: they go as far as the L2 cache."""
-    at = m[0].to(tl.int64) + tl.minimum(o, O - 1).to(tl.int64) * (D // 2) + split * BYTES
-    tl.inline_asm_elementwise(
-        "{ .reg .u32 n; mov.u32 n, $2; cp.async.bulk.prefetch.L2.global [$1], n; mov.u32 $0, 0; }", "=r,l,r",
-        [at, tl.full(at.shape, BYTES, tl.int32)], dtype=tl.int32, is_pure=False, pack=1,
-    )  # fmt: skip
-
-
-@triton.jit
-def _product(
+def product4(
     x, m, o, r, b, stride, split, O: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
     OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, WARPS: tl.constexpr,
     STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr,
@@ -276,102 +171,3 @@ def _product(
             inputs = tl.load(x + r[None, None, :] * stride + column[:, :, None], mask=inside, other=0.0)
             acc = dot(_decoded(words >> (4 * place), scales, m[5], x, DECODE), inputs, acc)
     return tl.sum(acc, axis=0)
-
-
-@triton.jit
-def comb(i, WIDTH: tl.constexpr, COMBED: tl.constexpr):
-    """Where column i is, if the columns are combed."""
-    return ((i % 8) ^ 1) * (WIDTH // 8) + i // 8 if COMBED else i
-
-
-@triton.jit
-def _begin(m, split, O: tl.constexpr, D: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr, SPAN: tl.constexpr,
-           WARPS: tl.constexpr, EVEN: tl.constexpr, PDL: tl.constexpr):  # fmt: skip
-    """This program's outputs and all rows; then the kernel before has ended."""
-    release(PDL)
-    o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
-    if PDL and EVEN:
-        _ahead(m, o, split, O, D, SPAN * WARPS * 4)
-    wait(PDL)
-    return o, r
-
-
-@triton.jit
-def _plain(
-    x, m, bias, multiplier, residual, out, b, stride, O: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
-    GROUP: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr,
-    WARPS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr,
-    PDL: tl.constexpr,
-):  # fmt: skip
-    """out = residual + multiplier · (x Wᵀ + bias)."""
-    o, r = _begin(m, 0, O, D, OUTPUTS, ROWS, SPAN, WARPS, EVEN, PDL)
-    y = _product(
-        x, m, o, r, b, stride, 0, O, D, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
-    )
-    if bias is not None:
-        y += of_output(bias, o, O)
-    y *= multiplier
-    at, inside = r[None, :] * O + o[:, None], (o < O)[:, None] & (r < b)[None, :]
-    if residual is not None:
-        y += tl.load(residual + at, mask=inside, other=0.0).to(tl.float32)
-    tl.store(out + at, y.to(out.dtype.element_ty), mask=inside)
-
-
-@triton.jit
-def _parts(
-    x, m, parts, b, stride, O: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
-    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, WARPS: tl.constexpr,
-    STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr, PDL: tl.constexpr,
-):  # fmt: skip
-    """parts[split] = x Wᵀ over the columns of this split."""
-    split = tl.program_id(1)
-    o, r = _begin(m, split, O, D, OUTPUTS, ROWS, SPAN, WARPS, EVEN, PDL)
-    y = _product(
-        x, m, o, r, b, stride, split, O, D, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
-    )
-    tl.store(parts + (split * b + r[None, :]) * O + o[:, None], y, mask=(r < b)[None, :] & (o < O)[:, None])
-
-
-@triton.jit
-def _gated(
-    x, m, bias, multiplier, out, b, stride, O: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
-    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, WARPS: tl.constexpr,
-    STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr, PDL: tl.constexpr,
-    OUT_COMBED: tl.constexpr,
-):  # fmt: skip
-    """out = (U x) · SiLU(multiplier · G x), W (2·O, D) = G over U."""
-    o, r = _begin(m, 0, O, D, OUTPUTS, ROWS, SPAN, WARPS, EVEN, PDL)
-    gate = _product(
-        x, m, o, r, b, stride, 0, O, D, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
-    )
-    y = _product(
-        x, m, o + O, r, b, stride, 0, 2 * O, D, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
-    )
-    if bias is not None:
-        gate += of_output(bias, o, O)
-        y += of_output(bias + O, o, O)
-    y *= silu(multiplier * gate)
-    at = r[None, :] * O + comb(o, O, OUT_COMBED)[:, None]
-    tl.store(out + at, y.to(out.dtype.element_ty), mask=(o < O)[:, None] & (r < b)[None, :])
-
-
-@triton.jit
-def _convolved(
-    x, m, bias, scale, out, conv_weight, conv_bias, state, active, first, b, stride, C: tl.constexpr, K: tl.constexpr,
-    O: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr,
-    WORDS: tl.constexpr, SPAN: tl.constexpr, WARPS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr,
-    COMBED: tl.constexpr, DECODE: tl.constexpr, PDL: tl.constexpr,
-):  # fmt: skip
-    """out = scale ∘ (x Wᵀ + bias), of which the outputs first … first+C−1 go through the convolution."""
-    o, r = _begin(m, 0, O, D, OUTPUTS, ROWS, SPAN, WARPS, EVEN, PDL)
-    y = _product(
-        x, m, o, r, b, stride, 0, O, D, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
-    )
-    if bias is not None:
-        y += of_output(bias, o, O)
-    if scale is not None:
-        y *= of_output(scale, o, O)
-    inside = (o < O)[:, None] & (r < b)[None, :]
-    kept, total, newest, writes = window(state, conv_weight, conv_bias, active, o, r[None, :], inside, first, C, K)
-    y = convolved(y, kept, total, newest, writes, state, o, r[None, :], inside, first, C, K)
-    tl.store(out + r[None, :] * O + o[:, None], y.to(out.dtype.element_ty), mask=inside)

@@ -38,7 +38,9 @@ def exact(found: Tensor, expected: Tensor) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("doubled", [False, True])
-@pytest.mark.parametrize(("o", "d", "block"), [(7, 33, 64), (40, 256, 64), (9, 100, 32), (3, 5, 64), (70, 512, 128), (5, 8192, 4096)])
+@pytest.mark.parametrize(
+    ("o", "d", "block"), [(7, 33, 64), (40, 256, 64), (9, 100, 32), (3, 5, 64), (70, 512, 128), (5, 8192, 4096)]
+)
 def test_four_bits(o: int, d: int, block: int, doubled: bool, dtype: torch.dtype, device: torch.device) -> None:
     """Any shape: odd counts, blocks that straddle rows, a last block that is not full, groups of scales."""
     weight = packed(o, d, block, doubled, device)

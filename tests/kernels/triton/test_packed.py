@@ -14,6 +14,8 @@ from modeling.kernels.packed import Packed4, Scales8
 
 functional = pytest.importorskip("bitsandbytes.functional", reason="no bitsandbytes here: pip install '.[quant]' brings it")
 nf4 = pytest.importorskip("modeling.kernels.triton.nf4")
+int8 = pytest.importorskip("modeling.kernels.triton.int8")
+products = pytest.importorskip("modeling.kernels.triton.packed")
 projection = pytest.importorskip("modeling.kernels.triton.projection")
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -67,7 +69,7 @@ def test_product(rows: int, dtype: torch.dtype, device: torch.device) -> None:
     matrix, x = packed(o, d, device), random(rows, d, seed=1, dtype=dtype, device=device)
     for comb in (False, True):
         out = poisoned(rows, o, dtype=torch.float32, device=device)
-        nf4.project(laid(x, comb), nf4.Matrix4.of(matrix), out, combed=comb)
+        products.project(laid(x, comb), nf4.Matrix4.of(matrix), out, combed=comb)
         assert error(out, multiply(x, matrix, dtype)) < TOLERANCE[dtype]
 
 
@@ -81,7 +83,7 @@ def test_forms(kind: str, doubled: bool, block: int, device: torch.device) -> No
         3, d, seed=1, dtype=torch.float32, device=device
     )
     out = poisoned(3, o, dtype=torch.float32, device=device)
-    nf4.project(x, nf4.Matrix4.of(matrix), out)
+    products.project(x, nf4.Matrix4.of(matrix), out)
     assert error(out, multiply(x, matrix, torch.float32)) < 1e-6
 
 
@@ -91,7 +93,7 @@ def test_blocks(blocks: tuple[int, int, int], device: torch.device) -> None:
     for o, d in ((64, 1024), (70, 320)):
         matrix, x = packed(o, d, device), random(2, d, seed=1, dtype=torch.float32, device=device)
         out = poisoned(2, o, dtype=torch.float32, device=device)
-        nf4.project(x, nf4.Matrix4.of(matrix), out, blocks=nf4.Blocks4(*blocks))
+        products.project(x, nf4.Matrix4.of(matrix), out, blocks=products.PackedBlocks(*blocks))
         assert error(out, multiply(x, matrix, torch.float32)) < 1e-6
 
 
@@ -101,7 +103,7 @@ def test_exact(device: torch.device) -> None:
     out = poisoned(64, 16, dtype=torch.float32, device=device)
     for start in (0, 64):
         x = torch.eye(128, device=device)[start : start + 64]
-        nf4.project(x, nf4.Matrix4.of(matrix), out)
+        products.project(x, nf4.Matrix4.of(matrix), out)
         assert torch.equal(out.T, matrix.dequantized(torch.float32)[:, start : start + 64])
 
 
@@ -117,7 +119,7 @@ def test_exact_on_the_device(dtype: torch.dtype) -> None:
             for start in range(0, 1024, rows):
                 x = torch.eye(1024, device=device, dtype=dtype)[start : start + rows]
                 out = poisoned(rows, 300, dtype=torch.float32, device=device)
-                nf4.project(x, nf4.Matrix4.of(matrix), out)
+                products.project(x, nf4.Matrix4.of(matrix), out)
                 found.append(out)
             assert torch.equal(torch.cat(found).T, matrix.dequantized(dtype).float())
 
@@ -132,7 +134,7 @@ def test_everything_at_once(rows: int, dtype: torch.dtype, device: torch.device)
         random(rows, 37, seed=8, dtype=torch.float32, device=device),
     )
     expected = h.double() + 0.7 * (multiply(x, matrix, dtype) + bias)
-    nf4.project(x, nf4.Matrix4.of(matrix), h, bias=bias, multiplier=0.7, residual=h)
+    products.project(x, nf4.Matrix4.of(matrix), h, bias=bias, multiplier=0.7, residual=h)
     assert error(h, expected) < TOLERANCE[dtype]
 
 
@@ -145,7 +147,7 @@ def test_parts(splits: int, comb: bool, device: torch.device) -> None:
     x = random(rows, 2 * d, seed=1, dtype=torch.float32, device=device)
     x[:, :d] = laid(natural := x[:, :d].contiguous(), comb)
     parts = poisoned(splits, rows, o, dtype=torch.float32, device=device)
-    nf4.project_parts(x[:, :d], nf4.Matrix4.of(matrix), parts, combed=comb, blocks=nf4.Blocks4(16, 16, 1))
+    products.project_parts(x[:, :d], nf4.Matrix4.of(matrix), parts, combed=comb, blocks=products.PackedBlocks(16, 16, 1))
     assert error(parts.sum(0), multiply(natural, matrix, torch.float32)) < 1e-6
 
 
@@ -160,7 +162,7 @@ def test_gated(rows: int, dtype: torch.dtype, biased: bool, device: torch.device
     expected = both[:, f:] * F.silu(0.6 * both[:, :f])
     for comb in (False, True):
         out = poisoned(rows, f, dtype=torch.float32, device=device)
-        nf4.project_gated(x, nf4.Matrix4.of(matrix), out, bias=bias, multiplier=0.6, out_combed=comb)
+        products.project_gated(x, nf4.Matrix4.of(matrix), out, bias=bias, multiplier=0.6, out_combed=comb)
         assert error(out, laid(expected, comb)) < TOLERANCE[dtype]
 
 
@@ -186,7 +188,7 @@ def test_convolved(rows: int, taps: int, biased: bool, dtype: torch.dtype, devic
         part = expected[:, first : first + c]
         part.copy_(reference.causal_conv(part[:, None], conv_weight.double(), wide_bias, law)[:, 0])
         law[~active] = before[~active]
-        nf4.project_convolved(x, nf4.Matrix4.of(matrix), out, conv, scale=scale, bias=bias)
+        products.project_convolved(x, nf4.Matrix4.of(matrix), out, conv, scale=scale, bias=bias)
         assert error(out, expected) < TOLERANCE[dtype]
         assert error(state, law) < TOLERANCE[dtype]
         assert torch.equal(state[~active].double(), law[~active])
@@ -196,9 +198,9 @@ def test_rows_do_not_see_each_other(device: torch.device) -> None:
     matrix = nf4.Matrix4.of(packed(33, 128, device))
     x = random(16, 128, seed=3, dtype=torch.bfloat16, device=device)
     found = [poisoned(16, 33, dtype=torch.float32, device=device) for _ in range(2)]
-    nf4.project(x, matrix, found[0])
+    products.project(x, matrix, found[0])
     x[1:] = torch.nan
-    nf4.project(x, matrix, found[1])
+    products.project(x, matrix, found[1])
     assert torch.equal(found[0][0], found[1][0])
 
 
