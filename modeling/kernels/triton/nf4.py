@@ -60,6 +60,14 @@ class Matrix4:
         doubled = (scales.values, scales.absmax, scales.mean.reshape(1).expand(scales.absmax.numel()).contiguous())
         return cls(codes, scales.codes, doubled, packed.values, table, packed.shape, packed.block, scales.block)
 
+    def plain_scales(self) -> Tensor:
+        """(o · d / block) fp32."""
+        if self.doubled is None:
+            return self.scales
+        values, *of_groups = self.doubled
+        absmax, mean = (part.repeat_interleave(self.group)[: self.scales.numel()] for part in of_groups)
+        return values[self.scales.long()] * absmax + mean
+
 
 def supports(packed: Packed4) -> bool:
     """Whether the kernels take a matrix: its blocks are powers of two and fill its rows, and its codes lie as words do."""
