@@ -28,6 +28,7 @@ from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 from modeling.generation.session import BUDGET, Session
+from modeling.layers.linear import quantization_name, weight_count
 from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
 from modeling.models import LanguageModel
 from modeling.roofline import roofline
@@ -74,7 +75,9 @@ class OpenModel:
     def identity(self, session: Session) -> dict[str, str]:
         """What a state of `session` belongs to: hashes of config, weights, tokenizer and template, and the number format."""
         info = self.info
-        facts = {"template": of_text(session.template), "dtype": info.dtype, "quantization": info.quantization or "none"}
+        packed = f"{info.quantization}, {info.weights_bytes} bytes"  # which tells lists of what stays plain apart, too
+        quantization = packed if info.quantization else "none"
+        facts = {"template": of_text(session.template), "dtype": info.dtype, "quantization": quantization}
         return identify(self.folder) | facts
 
     def save_state(self, session: Session, path: Path) -> int:
@@ -257,6 +260,9 @@ def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults)
     notices = []
     if defaults.ignored:
         notices.append(f"generation_config.json asks for {', '.join(defaults.ignored)}, which falcon does not follow")
+    asked = model.config.quantization and model.config.quantization.compute_dtype
+    if asked and asked != str(model.dtype).removeprefix("torch.") and model.config.quantization.type != "int8":
+        notices.append(f"the checkpoint would multiply in {asked}; falcon does in {str(model.dtype).removeprefix('torch.')}")
     if isinstance(model.placement, Plan) and not model.placement.resident:
         notices.append(f"weights are spread: {model.placement.summary()}; expect it to be slower")
     notices += _reasons()
@@ -271,17 +277,16 @@ def _reasons() -> tuple[str, ...]:
 
 
 def _describe(checkpoint: Checkpoint, model: LanguageModel, runner: Runner, notices: tuple[str, ...]) -> ModelInfo:
-    parameters = list(model.parameters())
     return ModelInfo(
         name=checkpoint.name,
         family=model.config.model_type,
         revision=checkpoint.commit,
-        dtype=str(parameters[0].dtype).removeprefix("torch."),
+        dtype=str(model.dtype).removeprefix("torch."),
         device=str(model.device),
         kernels=kernels.current().name,
-        quantization=None,
-        parameters=sum(parameter.numel() for parameter in parameters),
-        weights_bytes=sum(parameter.nbytes for parameter in parameters),
+        quantization=quantization_name(model),
+        parameters=weight_count(model),
+        weights_bytes=sum(parameter.nbytes for parameter in model.parameters()),
         state_bytes=runner.slots * model.state_bytes(0),
         max_positions=runner.max_positions,
         notices=notices,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from modeling.checkpoint import placement
-from modeling.checkpoint.load import blueprint, choose_dtype, estimate, refuse_quantized
+from modeling.checkpoint.load import blueprint, choose_dtype, estimate
 from modeling.config import ModelConfig
 from modeling.errors import InvalidRequest, MemoryExceeded
 from modeling.messages import ModelSpec
@@ -30,7 +30,6 @@ def random_model(config: ModelConfig, spec: ModelSpec, *, slots: int = 1, seed: 
     """
     if spec.device_map is not None:
         raise InvalidRequest("random weights are made on one device, so --device-map has no place", "leave it out")
-    refuse_quantized(config.quantization)
     dtype = choose_dtype("bfloat16" if spec.dtype == "auto" and config.dtype is None else spec.dtype, config, {})
     model = blueprint(config, dtype)
     need = estimate(model, config, placement.prefill_chunk(spec), slots)

@@ -26,6 +26,11 @@ LOG2_E = 1.0 / log(2.0)  # exp(x) = exp2(x · log₂ e): half the time, and most
 ATTENTION_ELEMENTS = 2**21  # of the mask of one block of queries against all keys
 
 
+def packed_linear(x: Tensor, weight: Packed, bias: Tensor | None = None) -> Tensor:
+    """x Wᵀ + b with the exact numbers that a packed weight (out, in) stands for, in x's dtype: x (…, in) → (…, out)."""
+    return F.linear(x, weight.dequantized(x.dtype), bias)
+
+
 def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
     """x / √(mean x² + ε) over the last dimension in fp32, rounded to x's dtype, then times `weight` (d) if there is one."""
     x = F.rms_norm(x, x.shape[-1:], None, eps)

@@ -152,8 +152,6 @@ def test_weights_that_do_not_fit_are_refused(copy: Callable[..., Path], change: 
 @pytest.mark.parametrize(
     ("quantization", "says"),
     [
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes, which falcon will read in a later version"),
-        ({"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, "bitsandbytes"),
         ({"quant_method": "gptq", "bits": 4}, "'gptq'"),
         ({"bits": 4}, "None"),
     ],
