@@ -154,15 +154,16 @@ class Plan:
     down_parts: Parts = (1, 64, 128, 4, 3)
 
 
-def choose(c: FalconH1Config, rows: int, dtype: torch.dtype) -> Plan:
+def choose(c: FalconH1Config, rows: int, dtype: torch.dtype, plain: bool = True) -> Plan:
     """As measured on an H200 (benchmarks/gpu/decode_falcon_h1.py)."""
     d, f, e = c.hidden_size, c.intermediate_size, c.mamba_d_ssm
-    if rows == 1:
+    if rows == 1 and plain:
         return _choose_row(d, f)
 
     def parts(width: int, most: int, stages: int) -> Parts:
         """So many that each has some work, and all together about two programs for each of the machine's processors."""
-        return max(1, min(most, 256 // -(-d // 64), width // 768)), 64, 128, 4, stages
+        count = max(1, min(most, 256 // -(-d // 64), width // 768))
+        return count if plain else 1 << count.bit_length() - 1, 64, 128, 4, stages
 
     gate_up = None if dtype == torch.float32 or rows <= 16 else Blocks(64, 64, 4)
     of_attention = parts(c.num_attention_heads * c.head_dim, 2, 4)
@@ -199,7 +200,6 @@ class FalconH1Step:
     def __init__(self, model: FalconH1, state: ModelState, inputs: StepInputs, rows: int, plan: Plan | None = None) -> None:
         c, weight = model.config, model.model.embed_tokens.weight
         self.device, self.multipliers, self.rows = weight.device, c.multipliers, rows
-        self.plan = plan or choose(c, rows, weight.dtype)
         self.ids = inputs.ids[:rows]
         with torch.no_grad():
             self.table, self.head = weight.detach(), matrix_of(model.lm_head, dtype=weight.dtype)
@@ -210,6 +210,9 @@ class FalconH1Step:
         def empty(width: int, dtype: torch.dtype = weight.dtype) -> Tensor:
             return torch.empty(rows, width, dtype=dtype, device=self.device)
 
+        plain = isinstance(self.head, Tensor) and all(layer.plain for layer in self.layers)
+        self.alone = rows == 1 and plain
+        self.plan = plan or choose(c, rows, weight.dtype, plain)
         first = self.layers[0]
         self.heads = c.num_attention_heads
         self.query = c.mamba_d_ssm + c.conv_dim + c.mamba_n_heads  # the column where q begins, after Mamba-2's inputs
@@ -223,7 +226,6 @@ class FalconH1Step:
         self.channels = mamba2_step.choose(rows, first.ssm)
         self.partials = attention_step.Scratch.empty(rows, self.heads, c.head_dim, self.splits, self.device)
         self.unnormed = mamba2_step.Scratch.empty(rows, c.mamba_n_heads, c.mamba_d_head, self.channels, self.device)
-        self.alone = rows == 1 and isinstance(self.head, Tensor) and all(layer.plain for layer in self.layers)
         if not self.alone:
             self.pdl = rows == 1 and overlaps(self.device)
             plan = self.plan
@@ -347,7 +349,8 @@ def _scale_and_bias(m: Mamba2, a: Attention) -> tuple[Tensor, Tensor | None]:
     before = (multipliers.ssm_in, *3 * (multipliers.attention_in,))
     after: tuple[Tensor | float, ...] = (m.scale(m.dt_bias).float(), 1.0, multipliers.key, 1.0)
     scales, biases = [], []
-    outputs_of = (sum(m.sizes), a.config.num_attention_heads * a.config.head_dim, *2 * (a.config.num_key_value_heads * a.config.head_dim,))
+    of_q, of_k = (heads * a.head_dim for heads in a.heads)
+    outputs_of = (sum(m.sizes), of_q, of_k, of_k)
     for linear, outputs, multiplier, factor in zip(projections, outputs_of, before, after, strict=True):
         ones = torch.ones(outputs, dtype=torch.float32, device=m.dt_bias.device)
         scales.append(ones * factor * multiplier)

@@ -12,7 +12,7 @@ import torch
 
 from modeling.kernels import cpu, reference
 from modeling.kernels.choice import Choice, announce, choose, current, with_twin
-from modeling.kernels.reference import packed_linear, rotary
+from modeling.kernels.reference import rotary
 
 attention = with_twin(reference.attention)
 causal_conv = with_twin(reference.causal_conv)

@@ -283,8 +283,3 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def swiglu(gate: Tensor, up: Tensor, multiplier: float) -> Tensor:
     """The gate of an MLP, up · SiLU(gate · multiplier): gate, up (…, f) → (…, f), each product rounded to their dtype."""
     return up * F.silu(gate * multiplier)
-
-
-def packed_linear(x: Tensor, weight: Packed, bias: Tensor | None = None) -> Tensor:
-    """x (…, d) → x Wᵀ + bias (…, o), with the weights that `weight` stands for, rounded to x's dtype."""
-    return F.linear(x, weight.dequantized(x.dtype), bias)

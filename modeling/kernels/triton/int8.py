@@ -54,5 +54,6 @@ def product8(
             codes = tl.load(m[0] + line + i[:, None, :], mask=(o < O)[None, :, None] & (i < D)[:, None, :], other=0)
             inside = inside & (i < D)[:, :, None]
         inputs = tl.load(x + r[None, None, :] * stride + i[:, :, None], mask=inside, other=0.0)
-        acc = dot(codes.to(x.dtype.element_ty), inputs, acc)  # up to 127 is exact in every dtype
+        weights = codes.to(tl.float32).to(x.dtype.element_ty)  # exactly: up to 127 is in every dtype
+        acc = dot(weights, inputs, acc)
     return tl.sum(acc, axis=0) * (of_output(m[1], o, O) / 127.0)

@@ -110,7 +110,11 @@ def decoder(table: tuple[float, ...], dtype: torch.dtype) -> str:
 def _decoded(words, scales, values, x, DECODE: tl.constexpr):
     """The weights of the codes in the low bits of `words`, of the same shape, in the dtype that x points to."""
     if DECODE is None:  # the interpreter knows no PTX
-        weights = (tl.load(values + (words & 15)) * scales).to(x.dtype.element_ty)
+        weights = tl.load(values + (words & 15)) * scales
+        if x.dtype.element_ty == tl.bfloat16:  # nor how to round to this
+            bits = weights.to(tl.int32, bitcast=True)
+            weights = (bits + 32767 + ((bits >> 16) & 1) & -65536).to(tl.float32, bitcast=True)
+        weights = weights.to(x.dtype.element_ty)
     elif x.dtype.element_ty == tl.float32:
         weights = tl.inline_asm_elementwise(DECODE, "=f,r,f", [words, scales], x.dtype.element_ty, True, 1)
     else:

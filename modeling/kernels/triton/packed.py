@@ -39,15 +39,18 @@ class PackedBlocks:
     stages: int = 3
 
 
-def choose(rows: int, outputs: int, splits: int = 1) -> PackedBlocks:
+def choose(rows: int, outputs: int, width: int, splits: int = 1) -> PackedBlocks:
     """Block sizes by shape: outputs enough to make activations cheap, few enough to keep all processors at work (compiled
-    instructions a weight: 4.4 with 64 outputs, 4.6 with 32, 4.9 with 16; benchmarks/gpu/decode_nf4.py)."""
-    if rows > 32:
-        return PackedBlocks(16, warps=4)
-    each = outputs * splits / PROCESSORS
-    if each >= 96 and rows <= 16:
-        return PackedBlocks(64, warps=4)
-    return PackedBlocks(32 if each >= 24 else 16, warps=8)
+    instructions a weight: 4.4 with 64 outputs, 4.6 with 32, 4.9 with 16; benchmarks/gpu/decode_nf4.py). So many warps that the
+    width is all theirs, without a rest, if that can be."""
+    each, words = outputs * splits / PROCESSORS, width // 8
+    blocks = PackedBlocks(16 if rows > 32 or each < 24 else 64 if each >= 96 and rows <= 16 else 32)
+    for warps in (4, 2) if rows > 32 or blocks.outputs == 64 else (8, 4, 2):
+        if words % (splits * warps * blocks.words) == 0:
+            return replace(blocks, warps=warps)
+    while blocks.warps > 1 and words < splits * blocks.warps * blocks.words:  # some would have no columns
+        blocks = replace(blocks, warps=blocks.warps // 2)
+    return blocks
 
 
 def project(
@@ -59,7 +62,7 @@ def project(
     Here and below: x and `matrix` have one dtype to meet in, that of x; rows of x may lie apart; `combed`: x is (`nf4.combed`).
     """
     b, o = x.shape[0], matrix.shape[0]
-    blocks = blocks or choose(b, o)
+    blocks = blocks or choose(b, o, matrix.shape[1])
     _plain[(triton.cdiv(o, blocks.outputs),)](
         x, _tensors(matrix), bias, multiplier, residual, out, b, x.stride(0), **_options(x, matrix, o, blocks, 1, combed)
     )
@@ -70,9 +73,7 @@ def project_parts(
 ) -> None:
     """parts (s, b, o) fp32 of x Wᵀ, each over its share of the columns: Σ parts is the product."""
     splits, b, o = parts.shape
-    blocks = blocks or choose(b, o, splits)
-    if (share := matrix.shape[1] // (8 * splits * blocks.words)) < blocks.warps:  # some would have no columns
-        blocks = replace(blocks, warps=1 << max(0, share.bit_length() - 1))
+    blocks = blocks or choose(b, o, matrix.shape[1], splits)
     _parts[(triton.cdiv(o, blocks.outputs), splits)](
         x, _tensors(matrix), parts, b, x.stride(0), **_options(x, matrix, o, blocks, splits, combed)
     )
@@ -84,7 +85,7 @@ def project_gated(
 ) -> None:  # fmt: skip
     """out (b, f) = (U x) · SiLU(multiplier · G x), x (b, d); matrix (2f, d): G's rows, then U's; bias (2f) alike."""
     b, f = x.shape[0], matrix.shape[0] // 2
-    blocks = blocks or choose(b, 2 * f)
+    blocks = blocks or choose(b, 2 * f, matrix.shape[1])
     _gated[(triton.cdiv(f, blocks.outputs),)](
         x, _tensors(matrix), bias, multiplier, out, b, x.stride(0), OUT_COMBED=out_combed,
         **_options(x, matrix, f, blocks, 1, combed),
@@ -98,7 +99,7 @@ def project_convolved(
     """out (b, o) = scale ∘ (x Wᵀ + bias), of which `conv` takes some on their way, as in `projection.project_convolved`."""
     b, o, (c, k) = x.shape[0], matrix.shape[0], conv.weight.shape
     assert conv.state.stride() == (c * k, 1, c), "a convolution's state lies tap by tap"
-    blocks = blocks or choose(b, o)
+    blocks = blocks or choose(b, o, matrix.shape[1])
     _convolved[(triton.cdiv(o, blocks.outputs),)](
         x, _tensors(matrix), bias, scale, out, conv.weight, conv.bias, conv.state, conv.active, conv.first, b, x.stride(0),
         C=c, K=k, **_options(x, matrix, o, blocks, 1, combed),
@@ -112,22 +113,20 @@ def _tensors(matrix: PackedMatrix) -> tuple[Tensor | None, ...]:
     return matrix.codes, matrix.scales, *(matrix.doubled or (None, None, None)), matrix.values
 
 
-def _options(
-    x: Tensor, matrix: PackedMatrix, outputs: int, blocks: PackedBlocks, splits: int, combed: bool
-) -> dict[str, Any]:
+def _options(x: Tensor, matrix: PackedMatrix, outputs: int, blocks: PackedBlocks, splits: int, combed: bool) -> dict[str, Any]:
     """A launch's constants and options. Only one row is worth overlapping with the kernel before."""
     b, d = x.shape[0], matrix.shape[1]
-    four, narrow, pdl = isinstance(matrix, Matrix4), x.dtype != torch.float32, b == 1 and overlaps(x.device)
-    words = triton.cdiv(d, 8)
-    span = triton.cdiv(words, splits * blocks.warps * blocks.words) * blocks.words  # of one warp
+    narrow, pdl = x.dtype != torch.float32, b == 1 and overlaps(x.device)
+    span = triton.cdiv(triton.cdiv(d, 8), splits * blocks.warps * blocks.words) * blocks.words  # of one warp
     even = outputs % blocks.outputs == 0 and 8 * splits * blocks.warps * span == d
-    compiled = four and not triton.knobs.runtime.interpret
-    return {
-        "O": outputs, "D": d, "BITS": 4 if four else 8, "BLOCK": matrix.block if four else 0,
-        "GROUP": matrix.group if four else 0, "OUTPUTS": blocks.outputs, "ROWS": max(8, triton.next_power_of_2(b)),
-        "WORDS": blocks.words, "SPAN": span, "WARPS": blocks.warps, "STAGES": blocks.stages if narrow else 1, "EVEN": even,
-        "COMBED": combed, "DECODE": decoder(matrix.table, x.dtype) if compiled else None, "AHEAD": AHEAD and even and pdl,
-        "PDL": pdl, "num_warps": blocks.warps, "launch_pdl": pdl,
+    form: dict[str, Any] = {"BITS": 8, "BLOCK": 0, "GROUP": 0, "DECODE": None}
+    if isinstance(matrix, Matrix4):
+        ptx = None if triton.knobs.runtime.interpret else decoder(matrix.table, x.dtype)
+        form = {"BITS": 4, "BLOCK": matrix.block, "GROUP": matrix.group, "DECODE": ptx}
+    return form | {
+        "O": outputs, "D": d, "OUTPUTS": blocks.outputs, "ROWS": max(8, triton.next_power_of_2(b)), "WORDS": blocks.words,
+        "SPAN": span, "WARPS": blocks.warps, "STAGES": blocks.stages if narrow else 1, "EVEN": even, "COMBED": combed,
+        "AHEAD": AHEAD and even and pdl, "PDL": pdl, "num_warps": blocks.warps, "launch_pdl": pdl,
     }  # fmt: skip
 
 

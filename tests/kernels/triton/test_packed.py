@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from modeling.kernels import reference
-from modeling.kernels.packed import Packed4, Scales8
+from modeling.kernels.packed import Packed4, Packed8, Scales8
 
 functional = pytest.importorskip("bitsandbytes.functional", reason="no bitsandbytes here: pip install '.[quant]' brings it")
 nf4 = pytest.importorskip("modeling.kernels.triton.nf4")
@@ -79,8 +79,9 @@ def test_product(rows: int, dtype: torch.dtype, device: torch.device) -> None:
 def test_forms(kind: str, doubled: bool, block: int, device: torch.device) -> None:
     """Both tables, scales in 8 bits or 32, all sizes of blocks, more groups of scales than one."""
     o, d = 70, 512
-    matrix, x = packed(o, d, device, kind=kind, doubled=doubled, block=block), random(
-        3, d, seed=1, dtype=torch.float32, device=device
+    matrix, x = (
+        packed(o, d, device, kind=kind, doubled=doubled, block=block),
+        random(3, d, seed=1, dtype=torch.float32, device=device),
     )
     out = poisoned(3, o, dtype=torch.float32, device=device)
     products.project(x, nf4.Matrix4.of(matrix), out)
@@ -97,14 +98,15 @@ def test_blocks(blocks: tuple[int, int, int], device: torch.device) -> None:
         assert error(out, multiply(x, matrix, torch.float32)) < 1e-6
 
 
-def test_exact(device: torch.device) -> None:
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exact(dtype: torch.dtype, device: torch.device) -> None:
     """Each weight by itself, through an activation of one 1: equal bit by bit, zeros and the largest included."""
     matrix = packed(16, 128, device)
     out = poisoned(64, 16, dtype=torch.float32, device=device)
     for start in (0, 64):
-        x = torch.eye(128, device=device)[start : start + 64]
+        x = torch.eye(128, device=device, dtype=dtype)[start : start + 64]
         products.project(x, nf4.Matrix4.of(matrix), out)
-        assert torch.equal(out.T, matrix.dequantized(torch.float32)[:, start : start + 64])
+        assert torch.equal(out.T, matrix.dequantized(dtype).float()[:, start : start + 64])
 
 
 @pytest.mark.gpu
@@ -212,3 +214,24 @@ def test_supported(device: torch.device) -> None:
     assert not nf4.supports(replace(matrix, shape=(5, 512), codes=matrix.codes[: 5 * 256 - 8]))
     with pytest.raises(ValueError, match="no kernel"):
         nf4.Matrix4.of(straddling)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [1, 5])
+def test_eight_bits(rows: int, dtype: torch.dtype, device: torch.device) -> None:
+    """A scale for each row, which has to wait: odd widths, tiles that fit, parts, a gate."""
+    for o, d in ((37, 200), (32, 512)):
+        generator = torch.Generator().manual_seed(d)
+        codes = torch.randint(-127, 128, (2 * o, d), generator=generator, dtype=torch.int8).to(device)
+        matrix = Packed8(codes, (torch.rand(2 * o, generator=generator) * d**-0.5).to(device))
+        x = random(rows, d, seed=1, dtype=dtype, device=device)
+        both = x.double() @ matrix.dequantized(torch.float32).double().T
+        out = poisoned(rows, 2 * o, dtype=torch.float32, device=device)
+        products.project(x, int8.Matrix8.of(matrix), out, multiplier=0.5)
+        assert error(out, 0.5 * both) < TOLERANCE[dtype]
+        parts = poisoned(2, rows, 2 * o, dtype=torch.float32, device=device)
+        products.project_parts(x, int8.Matrix8.of(matrix), parts)
+        assert error(parts.sum(0), both) < TOLERANCE[dtype]
+        gated = poisoned(rows, o, dtype=torch.float32, device=device)
+        products.project_gated(x, int8.Matrix8.of(matrix), gated)
+        assert error(gated, both[:, o:] * F.silu(both[:, :o])) < TOLERANCE[dtype]
