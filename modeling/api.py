@@ -198,20 +198,25 @@ def measure(
 def _random(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None, seed: int = 0) -> LanguageModel:
     use_physical_cores()
     model = random_model(load_config(checkpoint.folder), spec, slots=slots, seed=seed)
-    return _with_kernels(model, spec, progress)
+    _choose_kernels(model.device, spec, progress)
+    return model
 
 
 def _load(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None) -> LanguageModel:
     use_physical_cores()
-    return _with_kernels(load(checkpoint, load_config(checkpoint.folder), spec, progress, slots=slots), spec, progress)
+    config = load_config(checkpoint.folder)
+
+    def meanwhile(device: torch.device) -> None:  # to import and try the kernels takes a second
+        _choose_kernels(device, spec, progress)
+
+    return load(checkpoint, config, spec, progress, slots=slots, meanwhile=meanwhile)
 
 
-def _with_kernels(model: LanguageModel, spec: ModelSpec, progress: ProgressSink | None) -> LanguageModel:
-    if model.device.type == "cuda":
-        torch.cuda.set_device(model.device)  # where streams, events and graphs are made
-    if kernels.choose(spec.kernels, model.device).name == "triton" and progress is not None:
+def _choose_kernels(device: torch.device, spec: ModelSpec, progress: ProgressSink | None) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # where streams, events and graphs are made
+    if kernels.choose(spec.kernels, device).name == "triton" and progress is not None:
         kernels.announce(progress)
-    return model
 
 
 def _programs(model: LanguageModel, runner: Runner) -> StepPrograms | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 import torch
@@ -43,8 +44,11 @@ class Captured(Generic[T]):
                 graph.capture_begin(capture_error_mode="thread_local")
                 try:
                     result = self._function()
-                finally:
-                    graph.capture_end()
+                except BaseException:
+                    with suppress(RuntimeError):  # says that the capture was broken off, and would hide by what (Ctrl-C)
+                        graph.capture_end()
+                    raise
+                graph.capture_end()
         except RuntimeError:  # an operation that cannot be captured
             return
         here.wait_stream(aside)

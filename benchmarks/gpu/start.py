@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import pstats
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -63,6 +65,17 @@ def main(source: Path, scratch: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TRITON_CACHE_DIR": str(cache)})
         print(f"{which}: {time.perf_counter() - started:.2f} s to the end of one token, exit {done.returncode}")
         print("   ", done.stderr.strip().replace("\n", "\n    ")[-600:])
+    account(command[1:], os.environ | {"TRITON_CACHE_DIR": str(cache)})
+
+
+def account(arguments: list[str], environment: dict[str, str]) -> None:
+    """Where the time of one more start goes: functions by the time within them. A profiler makes Python's share larger."""
+    with tempfile.TemporaryDirectory() as folder:
+        profile = Path(folder) / "profile"
+        subprocess.run([sys.executable, "-m", "cProfile", "-o", str(profile), *arguments], capture_output=True, env=environment)
+        stats = pstats.Stats(str(profile))
+    stats.sort_stats("cumulative").print_stats("modeling|falcon_cli|cuda|triton|__init__", 60)
+    stats.sort_stats("tottime").print_stats(25)
 
 
 if __name__ == "__main__":

@@ -74,8 +74,11 @@ def fill(
     sources: Mapping[str, Source],
     reader: Reader,
     progress: ProgressSink | None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> None:
     """Allocate what stays in memory, stream it in, and attach the visits of what does not.
+
+    `meanwhile` is called while other threads read; its errors end them.
 
     Raises `InvalidRequest` if weights would have to be packed anew for each visit, else as `Reader.into` does.
     """
@@ -97,7 +100,7 @@ def fill(
             parameter = nn.Parameter(targets[name], requires_grad=False)
             for module, attribute in places:
                 module._parameters[attribute] = parameter
-    _stream(_tasks(targets, sources, reader), progress)
+    _stream(_tasks(targets, sources, reader), progress, meanwhile)
     if plan.main.type == "cuda":
         for piece in pieces:
             offload.lock_pages(piece)
@@ -167,22 +170,24 @@ def _out_of_memory(where: str) -> Iterator[None]:
         ) from None
 
 
-def _stream(tasks: list[_Task], progress: ProgressSink | None) -> None:
+def _stream(tasks: list[_Task], progress: ProgressSink | None, meanwhile: Callable[[], None] | None) -> None:
     """Read everything into place, and report bytes."""
     total = sum(task.stored.nbytes for task in tasks)
     report = progress or (lambda _: None)
     report(Progress("load", 0, total))
     done = 0
-    for nbytes in _run(tasks):
+    for nbytes in _run(tasks, meanwhile):
         done += nbytes
         report(Progress("load", done, total))
 
 
-def _run(tasks: list[_Task]) -> Iterator[int]:
+def _run(tasks: list[_Task], meanwhile: Callable[[], None] | None) -> Iterator[int]:
     """Bytes of each read as it is done. The first failure, or an interrupt, ends all readers."""
     with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), thread_name_prefix="load") as pool:
         sizes = {pool.submit(task.run): task.stored.nbytes for task in tasks}
         try:
+            if meanwhile is not None:
+                meanwhile()
             for future in as_completed(sizes):
                 future.result()
                 yield sizes[future]

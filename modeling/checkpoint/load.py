@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -31,7 +32,13 @@ _CONTEXT = 4096  # tokens of keys and values a sequence, at the least, for a loa
 
 
 def load(
-    checkpoint: Checkpoint, config: ModelConfig, spec: ModelSpec, progress: ProgressSink | None = None, *, slots: int = 1
+    checkpoint: Checkpoint,
+    config: ModelConfig,
+    spec: ModelSpec,
+    progress: ProgressSink | None = None,
+    *,
+    slots: int = 1,
+    meanwhile: Callable[[torch.device], None] | None = None,
 ) -> LanguageModel:
     """The model that `config` describes, with the weights of `checkpoint`, placed as `spec` asks; ready for inference.
 
@@ -39,6 +46,7 @@ def load(
     if `spec.quantize` asks for it, one by one, so that the plain model is never in memory. Peak host memory is the weights that
     stay there, and for each of four threads 16 MiB or, where weights are packed, the one that it is at.
     Room is left on the device for the state of `slots` sequences. Sets `model.placement`, the `Plan` that was carried out.
+    `meanwhile` is called, with the device that the model runs on, while other threads read weights; its errors end the load.
 
     Raises `BadModelFile`, `UnsupportedConfig`, `InvalidRequest`, `DeviceUnavailable` or `MemoryExceeded`: before any weights
     are read, unless the disk or an allocation fails.
@@ -65,7 +73,7 @@ def load(
     need = estimate(model, config, placement.prefill_chunk(spec), slots)
     plan = placement.plan(model, model.block_class, spec, need)
     with torch.inference_mode(False):  # whatever mode the caller is in, weights are tensors like any other
-        fill(model, sites, plan, sources, reader, progress)
+        fill(model, sites, plan, sources, reader, progress, partial(meanwhile, plan.main) if meanwhile else None)
     model.placement = plan  # type: ignore[assignment]
     return model.requires_grad_(False).eval()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from time import perf_counter
 
 from torch import Tensor
@@ -60,6 +60,7 @@ class Engine:
         self._decoding: list[Answer] = []  # by slot
         self._cancelled: set[int] = set()
         self._join_next = True  # prefill and decode take turns
+        self._torn = False  # within bookkeeping that must not be cut in two
         self._events: deque[tuple[int, Event]] = deque()
         self._private: dict[int, deque[Event]] = {}  # of requests that `generate` reads
         self._next_id = 0
@@ -84,11 +85,8 @@ class Engine:
 
         Raises `InvalidRequest` (no prompt, ids outside the vocabulary) and `ContextExceeded` before anything is computed.
         """
-        budget = self._check(request, start)
-        answer = Answer(self._next_id, request, self._new_decoder(), self._stop_ids, budget, start, keep, marks)
-        self._next_id += 1
-        self._live[answer.id] = answer
-        self._waiting.append(answer)
+        answer = self._new(request, start, keep, marks)
+        self._enqueue(answer)
         return answer.id
 
     def cancel(self, request_id: int | None = None) -> None:
@@ -134,9 +132,10 @@ class Engine:
     def _generate(
         self, request: Request, start: Saved | None, keep: Callable[[Saved], None] | None, marks: Collection[int]
     ) -> Generator[Token | Finished, None, None]:
-        request_id = self.submit(request, start=start, keep=keep, marks=marks)
-        events = self._private[request_id] = deque()
+        answer = self._new(request, start, keep, marks)
+        events = self._private[answer.id] = deque()
         try:
+            self._enqueue(answer)
             while True:
                 while not events:
                     self._advance()
@@ -147,9 +146,22 @@ class Engine:
                 if isinstance(event, Finished):
                     return
         finally:
-            if request_id in self._live:
-                self._leave(self._live[request_id])
-            del self._private[request_id]
+            with self._whole():
+                if answer.id in self._live:
+                    self._leave(answer)
+                self._private.pop(answer.id, None)
+
+    def _new(
+        self, request: Request, start: Saved | None, keep: Callable[[Saved], None] | None, marks: Collection[int]
+    ) -> Answer:
+        budget = self._check(request, start)
+        self._next_id += 1
+        return Answer(self._next_id - 1, request, self._new_decoder(), self._stop_ids, budget, start, keep, marks)
+
+    def _enqueue(self, answer: Answer) -> None:
+        with self._whole():
+            self._live[answer.id] = answer
+            self._waiting.append(answer)
 
     def _check(self, request: Request, start: Saved | None) -> int | None:
         """The most tokens the answer may have, None without a limit, for a request that can be served."""
@@ -178,26 +190,53 @@ class Engine:
 
     def _advance(self) -> None:
         """One unit of work: at most one chunk of prompt, or one decode step. They take turns while there is both."""
-        self._honour_cancellations()
-        if (self._joining or self._admit()) and (self._join_next or not self._decoding):
-            self._join_next = False
-            self._prefill()
-        elif self._decoding:
-            self._join_next = True
-            self._decode()
+        with self._whole():
+            self._honour_cancellations()
+            if (self._joining or self._admit()) and (self._join_next or not self._decoding):
+                self._join_next = False
+                self._prefill()
+            elif self._decoding:
+                self._join_next = True
+                self._decode()
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What happens within is done as a whole, or all requests end: an exception may come at any line (Ctrl-C), and a slot
+        that one list knows and another does not would be decoded for ever."""
+        self._torn = True
+        try:
+            yield
+            self._torn = False
+        finally:
+            if self._torn:
+                self._void()
+
+    def _void(self) -> None:
+        """End all requests as interrupted, with the tokens that they have; their states are not kept."""
+        answers = list(self._live.values())
+        for known in (self._live, self._waiting, self._decoding, self._cancelled):
+            known.clear()
+        self._joining = None
+        self._steps.void()
+        for slot in range(self.runner.slots):
+            self.runner.state.reset(slot)
+        for answer in answers:
+            answer.keep = None
+            self._post(answer, answer.finish("interrupt"))
+        self._torn = False
 
     def _admit(self) -> Answer | None:
         """Give the first waiting request the first free slot; one at a time, so that all slots above it are free, too."""
         slot = len(self._decoding)
         while self._waiting and slot < self.runner.slots:
-            answer = self._waiting.popleft()
-            if answer.id in self._live:
-                answer.slot = slot
-                self.runner.state.reset(slot)  # an exception may have left something there
+            answer = self._joining = self._waiting.popleft()
+            answer.slot = slot
+            try:
                 if answer.start is not None:
                     self.runner.state.restore(slot, answer.start)
-                self._joining = answer
                 return answer
+            except BaseException as error:
+                self._break([answer], error)
         return None
 
     def _prefill(self) -> None:
@@ -219,13 +258,13 @@ class Engine:
             answer.fed += len(chunk)
             if answer.keep is not None and answer.fed in answer.marks:
                 answer.keep(self.runner.state.snapshot(answer.slot))
-            draw = self._seat(answer, logits) if answer.fed == len(answer.request.prompt_ids) else None
         except Cancelled:
             self._end(answer, answer.finish("interrupt"))
             return
         except BaseException as error:
             self._break([answer], error)
             return
+        draw = self._begin(answer, logits) if answer.fed == len(answer.request.prompt_ids) else None
         answer.prefill_seconds += perf_counter() - started
         if draw is not None:
             self._report(answer)
@@ -238,17 +277,21 @@ class Engine:
         if self.progress is not None and total > self.runner.prefill_chunk:
             self.progress(Progress("prefill", answer.fed - before, total))
 
-    def _seat(self, answer: Answer, logits: Tensor) -> Draw:
-        """Let the joining request take the next decoding slot, and draw its first token from logits (v)."""
+    def _begin(self, answer: Answer, logits: Tensor) -> Draw | None:
+        """Let the joining request take the next decoding slot, and draw its first token from logits (v); None if that fails."""
         slot = len(self._decoding)
         if answer.slot != slot:  # others have left meanwhile
             self.runner.state.move(answer.slot, slot)
             answer.slot = slot
         self._joining = None
         self._decoding.append(answer)
-        self._sampler.join(slot, answer.request.sampling, answer.request.prompt_ids)
-        draw = self._sampler.sample(logits[None], slot).fetch()[0]
-        self._steps.join(answer, draw.id)
+        try:
+            self._sampler.join(slot, answer.request.sampling, answer.request.prompt_ids)
+            draw = self._sampler.sample(logits[None], slot).fetch()[0]
+            self._steps.join(answer, draw.id)
+        except BaseException as error:
+            self._break([answer], error)
+            return None
         return draw
 
     def _decode(self) -> None:
@@ -294,6 +337,7 @@ class Engine:
         for answer in reversed(answers):
             self._end(answer, Failed(error) if isinstance(error, FalconError) else answer.finish("interrupt"))
         if not isinstance(error, FalconError):
+            self._torn = False
             raise error
 
     def _end(self, answer: Answer, event: Finished | Failed) -> None:

@@ -51,6 +51,9 @@ class Steps(Protocol):
     def leave(self, answer: Answer) -> None:
         """A row has ended: from now on its state counts all tokens that it is the record of."""
 
+    def void(self) -> None:
+        """No row decodes any more, whatever is on its way."""
+
 
 class Lockstep:
     """One step at a time, on any device."""
@@ -74,6 +77,9 @@ class Lockstep:
 
     def leave(self, answer: Answer) -> None:
         """Nothing is on its way."""
+
+    def void(self) -> None:
+        """Nor now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,11 @@ class Ahead:
         self._programs.inputs.active[answer.slot] = 0
         if self.reads(answer) and not answer.frozen:
             self._state.lengths[answer.slot] += 1  # its last token is being read
+
+    @torch.inference_mode()
+    def void(self) -> None:
+        self._flight = None
+        self._programs.inputs.active.zero_()
 
     def _may_run_ahead(self, answers: Sequence[Answer], flight: Flight) -> bool:
         """Whether each row will surely need the token behind the one that is on its way, or can do with it."""

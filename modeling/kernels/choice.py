@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 from importlib import import_module
@@ -22,22 +23,25 @@ from modeling.messages import Kernels, Progress, ProgressSink
 
 P = ParamSpec("P")
 
-TRITON = {
-    "attention": "attention",
-    "causal_conv": "conv",
-    "gated_rms_norm": "norm",
-    "packed_linear": "dequantize",
-    "rms_norm": "norm",
-    "selective_scan": "scan",
-    "ssd": "ssd",
-    "swiglu": "swiglu",
+ROOMS = {
+    "triton": {
+        "attention": "triton.attention",
+        "causal_conv": "triton.conv",
+        "gated_rms_norm": "triton.norm",
+        "packed_linear": "triton.dequantize",
+        "rms_norm": "triton.norm",
+        "selective_scan": "triton.scan",
+        "ssd": "triton.ssd",
+        "swiglu": "triton.swiglu",
+    },
+    "mamba-ssm": dict.fromkeys(("causal_conv", "selective_scan", "ssd"), "mamba_ssm"),
 }
-"""Operation → its room in `modeling.kernels.triton`."""
+"""For each choice but "torch": operation → the module of `modeling.kernels` that has its fast twin."""
 
 
 @dataclass(slots=True)
 class Choice:
-    """`name` is "torch" or "triton". `reasons` say why an operation, or all of them ("*"), run in torch nonetheless."""
+    """`name` is "torch" or one of `ROOMS`. `reasons` say why an operation, or all of them ("*"), run in torch nonetheless."""
 
     name: str = "torch"
     strict: bool = False  # asked for by name: what cannot be had is an error
@@ -46,11 +50,12 @@ class Choice:
 
     def twin(self, operation: str) -> Callable[..., Tensor] | None:
         """The fast twin of an operation, or None if the law is to run."""
-        if self.name != "triton" or operation in self.reasons:
+        room_name = ROOMS.get(self.name, {}).get(operation)
+        if room_name is None or operation in self.reasons:
             return None
         if operation not in self.fast:
             try:
-                room = import_module(f"modeling.kernels.triton.{TRITON[operation]}")
+                room = import_module(f"modeling.kernels.{room_name}")
             except ImportError as error:
                 self.give_up(operation, error)
                 return None
@@ -61,7 +66,8 @@ class Choice:
         """From now on the law runs. Raises `DeviceUnavailable` if the kernels were asked for by name."""
         first_line, *_ = str(error).splitlines() or [type(error).__name__]
         if self.strict:
-            raise DeviceUnavailable(f"--kernels triton: {operation}: {first_line}", "use --kernels auto") from error
+            what = first_line if operation == "*" else f"{operation}: {first_line}"
+            raise DeviceUnavailable(f"--kernels {self.name}: {what}", "use --kernels auto") from error
         self.reasons[operation] = first_line
 
 
@@ -74,14 +80,13 @@ def choose(requested: Kernels, device: torch.device) -> Choice:
     Raises `DeviceUnavailable` for kernels that were asked for by name and cannot be had.
     """
     global _choice
-    if requested == "mamba-ssm":
-        raise DeviceUnavailable("--kernels mamba-ssm: this version has no use for them", "use --kernels auto")
     _choice = Choice()
-    if requested != "torch" and (device.type == "cuda" or requested == "triton"):
-        _choice = Choice("triton", strict=requested == "triton")
-        if why := _missing(device):
-            _choice.name = "torch"
-            _choice.give_up("*", RuntimeError(why))
+    if requested == "mamba-ssm" or (requested != "torch" and (device.type == "cuda" or requested == "triton")):
+        choice = Choice("triton" if requested == "auto" else requested, strict=requested != "auto")
+        if why := _missing(choice.name, device):
+            choice.give_up("*", RuntimeError(why))
+            choice.name = "torch"
+        _choice = choice
     return _choice
 
 
@@ -102,10 +107,12 @@ def current() -> Choice:
     return _choice
 
 
-def _missing(device: torch.device) -> str:
-    """What Triton lacks here; "" if it runs."""
+def _missing(name: str, device: torch.device) -> str:
+    """What these kernels lack here; "" if they run."""
     if device.type != "cuda":
         return f"they need a CUDA device, and this is {device.type}"
+    if name == "mamba-ssm":
+        return _unimportable("modeling.kernels.mamba_ssm")
     if find_spec("triton") is None:
         return "the package triton is not installed"
     if torch.cuda.get_device_capability(device) < (8, 0):
@@ -113,6 +120,16 @@ def _missing(device: torch.device) -> str:
     if os.environ.get("TRITON_INTERPRET") == "1":
         return "TRITON_INTERPRET is set"
     return _trial(device)
+
+
+def _unimportable(module: str) -> str:
+    """Why packages that are compiled where they are installed do not serve: they are absent, or made for another torch."""
+    try:
+        import_module(module)
+    except Exception as error:
+        first_line, *_ = str(error).splitlines() or [type(error).__name__]
+        return f"mamba-ssm and causal-conv1d cannot be imported: {first_line}"
+    return ""
 
 
 def _trial(device: torch.device) -> str:
@@ -137,13 +154,18 @@ def with_twin(law: Callable[P, Tensor]) -> Callable[P, Tensor]:
         x: Any = args[0]
         if x.is_cuda and not _differentiated(args) and (twin := _choice.twin(name)) is not None:
             try:
-                with torch.cuda.device(x.device):
+                with _current(x.device):
                     return twin(*args, **kwargs)
             except _compile_errors() as error:
                 _choice.give_up(name, error)
         return law(*args, **kwargs)
 
     return operation
+
+
+def _current(device: torch.device) -> AbstractContextManager[Any]:
+    """Triton launches on the current device: make it so, for the price of a look where it is."""
+    return nullcontext() if device.index == torch.cuda.current_device() else torch.cuda.device(device)
 
 
 def _differentiated(args: tuple[object, ...]) -> bool:

@@ -12,7 +12,9 @@ adds on top of tokenizer.json is little, and is repeated here exactly (a test co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from tokenizers import AddedToken
@@ -23,6 +25,7 @@ from modeling.documents import read_object
 from modeling.errors import BadModelFile, InvalidRequest
 
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+LONG = 1 << 18  # characters: some tenths of a second
 END_OF_TURN = "<|im_end|>"  # the ChatML end of a message, in every instruct model of both families
 
 
@@ -86,11 +89,11 @@ class Tokenizer:
         """The ids of `text` as `transformers`' `tokenizer(text).input_ids` gives them: special tokens written in the text are
         recognised, and the checkpoint's post-processor adds its own (a bos, for some).
         """
-        return tuple(self.backend.encode(_whole(text)).ids)
+        return tuple(_encoded(self.backend, text, add_special_tokens=True))
 
     def encode_literal(self, text: str) -> tuple[int, ...]:
         """The ids of text that a chat template wrote: special tokens are recognised, and nothing is added around them."""
-        return tuple(self._recognising.encode(_whole(text), add_special_tokens=False).ids)
+        return tuple(_encoded(self._recognising, text))
 
     def encode_content(self, text: str) -> tuple[int, ...]:
         """The ids of text that somebody typed: no added token is recognised in it, special or not, and none comes out of it.
@@ -102,7 +105,7 @@ class Tokenizer:
         Raises `InvalidRequest` for a character that this vocabulary can only write as a special token.
         """
         ids: list[int] = []
-        for token_id in self._plain.encode(_whole(text), add_special_tokens=False).ids:
+        for token_id in _encoded(self._plain, text):
             ids += [token_id] if token_id not in self._forbidden_ids else self._spelled_out(token_id)
         return tuple(ids)
 
@@ -259,9 +262,28 @@ def _control_ids(backend: Backend, unknown: str | None) -> frozenset[int]:
     )
 
 
+def _encoded(backend: Backend, text: str, *, add_special_tokens: bool = False) -> list[int]:
+    """The ids of text. A long one, which takes seconds, is encoded in a thread: whoever waits here can be interrupted."""
+    whole = _whole(text)
+    if len(whole) < LONG:
+        return list(backend.encode(whole, add_special_tokens=add_special_tokens).ids)
+    outcome: Future[list[int]] = Future()
+
+    def encode() -> None:
+        try:  # of the two ways to encode, the one for many texts lets other threads of Python run
+            outcome.set_result(backend.encode_batch([whole], add_special_tokens=add_special_tokens)[0].ids)
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=encode, name="encode", daemon=True).start()  # after an interrupt nobody waits for it
+    return outcome.result()
+
+
 def _whole(text: str) -> str:
     """Lone surrogates (undecodable bytes of a command line) have no UTF-8 form: they become U+FFFD."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    try:
+        text.encode()
+    except UnicodeEncodeError:
         return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     return text
 

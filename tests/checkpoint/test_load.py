@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from modeling.checkpoint import load as load_module
 from modeling.checkpoint.files import Checkpoint, find
 from modeling.checkpoint.load import blueprint, load
+from modeling.checkpoint.reader import Reader
 from modeling.config import load_config
 from modeling.errors import BadModelFile, DeviceUnavailable, InvalidRequest, MemoryExceeded, UnsupportedConfig
 from modeling.messages import ModelSpec, Progress
@@ -183,6 +185,33 @@ def test_a_sink_that_raises_ends_the_load(tiny: Callable[..., Path]) -> None:
     folder = tiny("falcon_h1")
     with pytest.raises(KeyboardInterrupt):
         load(find(ModelSpec(str(folder))), load_config(folder), ModelSpec(str(folder), device="cpu"), interrupt)
+
+
+def test_what_is_done_meanwhile_knows_the_device_and_may_end_the_load(
+    tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs while weights are being read: here no reader gets on before it has."""
+    folder, beside = tiny("falcon_mamba"), threading.Event()
+    into = Reader.into
+
+    def waits(self: Reader, *arguments: Any) -> None:
+        assert beside.wait(10)
+        into(self, *arguments)
+
+    def meanwhile(device: torch.device) -> None:
+        assert device == torch.device("cpu")
+        beside.set()
+
+    def refuse(device: torch.device) -> None:
+        beside.set()
+        raise DeviceUnavailable("no such kernels", "take others")
+
+    monkeypatch.setattr(Reader, "into", waits)
+    spec = ModelSpec(str(folder), device="cpu")
+    model = load(find(spec), load_config(folder), spec, meanwhile=meanwhile)
+    assert all(torch.equal(model.get_parameter(name), tensor) for name, tensor in tensors_of(folder).items())
+    with pytest.raises(DeviceUnavailable, match="no such kernels"):
+        load(find(spec), load_config(folder), spec, meanwhile=refuse)
 
 
 def test_a_device_that_is_not_here_is_refused(tiny: Callable[..., Path]) -> None:

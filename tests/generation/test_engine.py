@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
-from typing import Any
+from types import FrameType, ModuleType
+from typing import Any, Self
 
 import pytest
 import torch
 
+import modeling.generation.engine
+import modeling.generation.steps
 from modeling.errors import ContextExceeded, FalconError, InvalidRequest, MemoryExceeded, NumericalFailure
 from modeling.messages import Failed, Finished, Request, SamplingParams, Token
 
@@ -40,6 +45,33 @@ def collect(events: Iterator[tuple[int, Any]]) -> dict[int, list[Any]]:
     for request_id, event in events:
         by_request.setdefault(request_id, []).append(event)
     return by_request
+
+
+class InterruptedAtLine:
+    """Ctrl-C as the n-th line of some modules is about to run; `where` that was, None if there was no such line."""
+
+    def __init__(self, n: int, *modules: ModuleType) -> None:
+        self.left = n
+        self.where: str | None = None
+        self._files = {module.__file__ for module in modules}
+
+    def __enter__(self) -> Self:
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        sys.settrace(None)
+        return kind is KeyboardInterrupt
+
+    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        if frame.f_code.co_filename not in self._files:
+            return None
+        if event == "line" and self.where is None:
+            self.left -= 1
+            if self.left == 0:
+                self.where = f"{frame.f_code.co_name}:{frame.f_lineno}"
+                raise KeyboardInterrupt
+        return self._trace
 
 
 # ---- one request ----
@@ -442,6 +474,28 @@ def test_a_foreign_exception_reaches_the_caller_and_leaves_the_engine_clean(make
     assert rest[first][-1].reason == "interrupt" and rest[first][-1].token_ids == tuple(event.id for event in got)
     assert outcome(rest[waiting]) == outcome(solo(waiting_request))
     assert model.state.tokens == [[]] * 2
+
+
+@pytest.mark.promise
+def test_an_interrupt_at_any_line_leaves_an_engine_that_answers(make_engine: MakeEngine, solo: Any) -> None:
+    """Two requests in turn, and KeyboardInterrupt at the n-th line of the loop's own code, for every n."""
+    after, expected = ask(5, 6, 5, max_tokens=4), outcome(solo(ask(5, 6, 5, max_tokens=4)))
+    struck = 0
+    for n in itertools.count(1):
+        engine, model = make_engine(slots=2, prefill_chunk=3)
+        one = engine.generate(ask(1, 2, 3, 4, max_tokens=4, ignore_eos=True))
+        other = engine.generate(ask(3, max_tokens=3, ignore_eos=True))
+        with InterruptedAtLine(n, modeling.generation.engine, modeling.generation.steps) as interrupted:
+            for _ in itertools.zip_longest(one, other):
+                pass
+        one.close()
+        other.close()
+        assert outcome(list(engine.generate(after))) == expected, interrupted.where
+        assert model.state.tokens == [[]] * 2, interrupted.where
+        if interrupted.where is None:
+            break
+        struck += 1
+    assert struck > 300
 
 
 def test_progress_is_told_of_long_prompts_only(make_engine: MakeEngine) -> None:

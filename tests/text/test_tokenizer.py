@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 import transformers
 
 from modeling.errors import BadModelFile
-from modeling.text.tokenizer import Tokenizer
+from modeling.text.tokenizer import LONG, Tokenizer
 
 TEXTS = [
     "",
@@ -128,3 +130,26 @@ def test_reading_a_tokenizer_imports_neither_transformers_nor_torch(make_folder:
     )
     command = [sys.executable, "-c", program, make_folder("byte_level")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarm on this system")
+def test_a_long_text_has_the_same_ids_and_its_encoding_can_be_interrupted(make_folder: Callable[..., Path]) -> None:
+    tokenizer = Tokenizer.from_folder(make_folder("byte_level"))
+    text = "The tower stands 300 m high, it’s said.\n" * (3 * LONG // 40)
+    once = tokenizer.backend.encode(text, add_special_tokens=False).ids
+    assert tokenizer.encode_literal(text) == tuple(once)
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            tokenizer.encode_content(text * 4)
+        encoding = [thread for thread in threading.enumerate() if thread.name == "encode"]
+        assert encoding  # nobody has waited for it
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    for thread in encoding:
+        thread.join()

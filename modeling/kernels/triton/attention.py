@@ -23,6 +23,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from modeling.kernels.triton.launch import cdiv, power_of_two
 from modeling.kernels.triton.rows import INTERPRETED, dot
 from modeling.kernels.triton.ssd import roomy
 from modeling.state import KVCache
@@ -72,9 +73,9 @@ def write(k: Tensor, v: Tensor, cache: KVCache) -> None:
     """`cache.write`, both at once."""
     k, v = (tensor if tensor.stride(-1) == 1 else tensor.contiguous() for tensor in (k, v))
     b, length, g, p = k.shape
-    _write[(triton.cdiv(length, TOKENS), b)](
+    _write[(cdiv(length, TOKENS), b)](
         *(k, v, cache.keys, cache.values, cache.written, length, *k.stride()[:3], *v.stride()[:3]),
-        *(g, p, TOKENS, triton.next_power_of_2(g * p)),
+        *(g, p, TOKENS, power_of_two(g * p)),
         num_warps=4,
     )
 
@@ -89,8 +90,8 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, context: slice | Tensor, siz
     g = keys.shape[-2]
     scattered = isinstance(context, Tensor)
     first, m = (0, context.shape[0]) if isinstance(context, Tensor) else (context.start, context.stop - context.start)
-    blocks = triton.cdiv(length * (h // g), sizes.rows)
-    splits = splits or _splits(blocks * g, triton.cdiv(m - length // 2, sizes.keys), _processors(q.device))
+    blocks = cdiv(length * (h // g), sizes.rows)
+    splits = splits or _splits(blocks * g, cdiv(m - length // 2, sizes.keys), _processors(q.device))
     out = torch.empty((b, length, h, p), dtype=q.dtype, device=q.device)
     partial, sums = out, out
     if splits > 1:
@@ -100,13 +101,13 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, context: slice | Tensor, siz
     _attend[(blocks, g * splits, b)](
         *(q, keys, values, context if scattered else out, partial, sums, length, m, first, splits, p**-0.5 * LOG2_E),
         *(h, *q.stride()[:3], k_row, *keys.stride()[-3:-1], v_row, *values.stride()[-3:-1]),
-        *(h // g, p, max(16, triton.next_power_of_2(p)), sizes.rows, sizes.keys, scattered, splits > 1, sizes.stages),
+        *(h // g, p, max(16, power_of_two(p)), sizes.rows, sizes.keys, scattered, splits > 1, sizes.stages),
         num_warps=sizes.warps,
     )
     if splits > 1:
-        lanes = triton.next_power_of_2(splits)
+        lanes = power_of_two(splits)
         pairs, count = MERGED // lanes, b * length * h
-        _merge[(triton.cdiv(count, pairs), triton.cdiv(p, COLUMNS))](
+        _merge[(cdiv(count, pairs), cdiv(p, COLUMNS))](
             *(partial, sums, out, count, splits), P=p, PAIRS=pairs, SPLITS=lanes, COLUMNS=COLUMNS, num_warps=4
         )
     return out

@@ -16,6 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from modeling.kernels import reference
+from modeling.kernels.triton.launch import cdiv, power_of_two
 
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 TOKENS, CHANNELS, WARPS = 16, 128, 1  # at a time, in a program
@@ -42,13 +43,13 @@ def conv_in_tiles(
     b, length, c = x.shape
     y = torch.empty((b, length, c), dtype=x.dtype, device=x.device)
     kept = x if state is None else state  # without a state the kernel looks at none
-    _conv[(triton.cdiv(c, channels), triton.cdiv(length, tokens * steps), b)](
+    _conv[(cdiv(c, channels), cdiv(length, tokens * steps), b)](
         *(x, weight, weight if bias is None else bias, kept, y),
         *(length, steps, c, x.stride(0), x.stride(1), weight.stride(0), weight.stride(1), *kept.stride()),
         BIASED=bias is not None,
         KEPT=state is not None,
         K=taps,
-        KEPT_TAPS=triton.next_power_of_2(taps),
+        KEPT_TAPS=power_of_two(taps),
         T=tokens,
         C=channels,
         num_warps=warps,

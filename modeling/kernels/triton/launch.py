@@ -1,6 +1,6 @@
-"""How kernels of one step follow each other on the device: programmatic dependent launch where it exists.
+"""The arithmetic of grids, and how the kernels of one step follow each other: programmatic dependent launch where it exists.
 
-With it a kernel starts while its predecessor still runs, and fetches what nobody writes (its weights) before it waits. The
+With that a kernel starts while its predecessor still runs, and fetches what nobody writes (its weights) before it waits. The
 rule of such a chain: every kernel waits before it reads what an earlier one wrote, and before it overwrites what an earlier one
 may still read.
 """
@@ -15,6 +15,16 @@ from functools import cache
 import torch
 import triton
 import triton.language as tl
+
+
+def cdiv(n: int, size: int) -> int:
+    """⌈n / size⌉. Triton's own also serves within kernels and takes 3 µs for it, a thousand times in a prefill."""
+    return -(-n // size)
+
+
+def power_of_two(n: int) -> int:
+    """The next power of two ≥ n ≥ 1."""
+    return 1 << (n - 1).bit_length()
 
 
 @cache

@@ -10,6 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from modeling.kernels.triton.launch import cdiv, power_of_two
+
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 ELEMENTS = 4096  # of a program, where rows are shorter
 
@@ -21,12 +23,12 @@ def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
     dtype = x.dtype if weight is None else torch.promote_types(x.dtype, weight.dtype)
     y = torch.empty(x.shape, dtype=dtype, device=x.device)
     rows, warps = _share(d)
-    _rms_norm[(triton.cdiv(outer * inner, rows),)](
+    _rms_norm[(cdiv(outer * inner, rows),)](
         *(x, x if weight is None else weight, y),
         *(outer * inner, inner, d, outer_stride, inner_stride, eps),
         WEIGHTED=weight is not None,
         R=rows,
-        D=triton.next_power_of_2(d),
+        D=power_of_two(d),
         num_warps=warps,
     )
     return y
@@ -39,12 +41,12 @@ def gated_rms_norm(y: Tensor, gate: Tensor, weight: Tensor, eps: float, groups: 
     out = torch.empty(y.shape, dtype=torch.float32, device=y.device)
     count = out.numel() // e * groups
     rows, warps = _share(e // groups)
-    _gated_rms_norm[(triton.cdiv(count, rows),)](
+    _gated_rms_norm[(cdiv(count, rows),)](
         *(y, gate, weight, out),
         *(count, groups, e // groups, y_rows[1], *y_rows[2:], gate_rows[1], *gate_rows[2:], eps),
         NORM_FIRST=norm_before_gate,
         R=rows,
-        D=triton.next_power_of_2(e // groups),
+        D=power_of_two(e // groups),
         num_warps=warps,
     )
     return out
@@ -52,7 +54,7 @@ def gated_rms_norm(y: Tensor, gate: Tensor, weight: Tensor, eps: float, groups: 
 
 def _share(d: int) -> tuple[int, int]:
     """Rows and warps of a program: at least eight elements a lane, as wide rows as there are."""
-    rows = max(1, ELEMENTS // triton.next_power_of_2(d))
+    rows = max(1, ELEMENTS // power_of_two(d))
     return rows, 4 if d <= ELEMENTS else 8
 
 

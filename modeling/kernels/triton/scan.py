@@ -24,6 +24,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from modeling.kernels.triton.launch import cdiv, power_of_two
+
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 
 
@@ -58,7 +60,7 @@ def selective_scan(
 
     `state` (b, e, n) fp32 goes on in place. x, dt, z, B and C may be views, of unit stride in their last dimension.
     """
-    tile = choose(x.shape[0] * x.shape[2], triton.next_power_of_2(A.shape[1]))
+    tile = choose(x.shape[0] * x.shape[2], power_of_two(A.shape[1]))
     return scan_in_tiles(x, dt, A, B, C, D, dt_bias, z, state, tile)
 
 
@@ -79,10 +81,10 @@ def scan_in_tiles(
     (b, length, e), n = x.shape, A.shape[1]
     y = torch.empty((b, length, e), dtype=z.dtype, device=z.device)
     kept = A if state is None else state  # without a state the kernel looks at none
-    width = triton.next_power_of_2(n)
+    width = power_of_two(n)
     lanes = min(tile.lanes, width)
     channels = 32 // lanes
-    _scan[(triton.cdiv(e, tile.groups * channels), b)](
+    _scan[(cdiv(e, tile.groups * channels), b)](
         *(x, dt, z, A, B, C, D, dt_bias, kept, y),
         *(length, e, n),
         *(x.stride(0), x.stride(1), dt.stride(0), dt.stride(1), z.stride(0), z.stride(1)),

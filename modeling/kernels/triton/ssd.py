@@ -28,6 +28,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from modeling.kernels.triton.launch import cdiv, power_of_two
 from modeling.kernels.triton.mamba1_step import _softplus as softplus
 from modeling.kernels.triton.rows import INTERPRETED, dot
 
@@ -106,7 +107,7 @@ def ssd_in_chunks(
     """`ssd` with its block sizes."""
     x, B, C = (tensor if tensor.stride(-1) == 1 else tensor.contiguous() for tensor in (x, B, C))
     (b, length, h, p), (g, n), device = x.shape, B.shape[2:], x.device
-    q, chunks = sizes.chunk, triton.cdiv(length, sizes.chunk)
+    q, chunks = sizes.chunk, cdiv(length, sizes.chunk)
     x_strides, b_strides, c_strides = x.stride()[:3], B.stride()[:3], C.stride()[:3]
     # Δ · 2^−r, s and 2^r (b, h, chunks · Q), and the scores (b, g, chunks, Q, Q): one allocation, one argument
     space = torch.empty(b * chunks * q * (3 * h + g * q), dtype=torch.float32, device=device)
@@ -114,7 +115,7 @@ def ssd_in_chunks(
     y = torch.empty((b, length, h, p), dtype=torch.float32, device=device)
     shape = (length, chunks, h, h // g)
 
-    tile, parts = sizes.scores, triton.cdiv(h, HEADS)
+    tile, parts = sizes.scores, cdiv(h, HEADS)
     _prepare[(parts + g * (q // tile) ** 2, chunks, b)](
         *(dt, A, dt_bias, B, C, space, *shape, *dt_limit, *dt.stride(), *b_strides, *c_strides),
         *(n, q, HEADS, tile, min(64, _wide(n))),
@@ -122,7 +123,7 @@ def ssd_in_chunks(
     )
     kept = None if state is None else state.contiguous()
     tp, tn = min(sizes.walk[0], _wide(p)), min(sizes.walk[1], _wide(n))
-    _walk[(triton.cdiv(p, tp) * triton.cdiv(n, tn), h, b)](
+    _walk[(cdiv(p, tp) * cdiv(n, tn), h, b)](
         *(x, B, space, states, states if kept is None else kept, *shape, *x_strides, *b_strides),
         *(kept is not None, p, n, q, tp, tn, sizes.walk_stages),
         num_warps=sizes.walk_warps,
@@ -131,7 +132,7 @@ def ssd_in_chunks(
         state.copy_(kept)
     ti, tp = sizes.speak[0], min(sizes.speak[1], _wide(p))
     tj, tn = sizes.speak_steps[0], min(sizes.speak_steps[1], _wide(n))
-    _speak[(h * triton.cdiv(p, tp), chunks * (q // ti), b)](
+    _speak[(h * cdiv(p, tp), chunks * (q // ti), b)](
         *(x, C, D, space, states, y, *shape, *x_strides, *c_strides),
         *(p, n, q, ti, tp, tj, tn, sizes.speak_stages),
         num_warps=sizes.speak_warps,
@@ -141,7 +142,7 @@ def ssd_in_chunks(
 
 def _wide(width: int) -> int:
     """The power of two that holds it and that tensor cores take."""
-    return int(max(16, triton.next_power_of_2(width)))
+    return int(max(16, power_of_two(width)))
 
 
 @triton.jit(do_not_specialize=["length", "chunks"])

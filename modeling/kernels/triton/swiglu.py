@@ -10,6 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from modeling.kernels.triton.launch import cdiv, power_of_two
+
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 COLUMNS, WARPS = 2048, 8  # of a program, which has one row
 
@@ -27,8 +29,8 @@ def swiglu_in_blocks(gate: Tensor, up: Tensor, multiplier: float, columns: int, 
     f, dtype = gate.shape[-1], up.dtype if up.dtype == gate.dtype else torch.promote_types(up.dtype, gate.dtype)
     out = torch.empty(up.shape, dtype=dtype, device=up.device)
     (gate, gate_row), (up, up_row) = _rows(gate), _rows(up)
-    columns = min(columns, triton.next_power_of_2(f))
-    _swiglu[(out.numel() // f * triton.cdiv(f, columns),)](
+    columns = min(columns, power_of_two(f))
+    _swiglu[(out.numel() // f * cdiv(f, columns),)](
         gate, up, out, multiplier, f, gate_row, up_row, COLUMNS=columns, num_warps=warps
     )
     return out
