@@ -19,8 +19,10 @@ from modeling.checkpoint.identity import identify, of_text
 from modeling.checkpoint.load import load
 from modeling.checkpoint.noise import random_model
 from modeling.checkpoint.placement import Plan, free_memory, prefill_chunk
+from modeling.checkpoint.quantize import carry_out, plan
 from modeling.checkpoint.statefile import read_state, write_state
 from modeling.config import load_config
+from modeling.conversion import Conversion, QuantizeRequest
 from modeling.decode.programs import StepPrograms, programs_for
 from modeling.errors import StateRefused
 from modeling.generation.answer import Decoder
@@ -143,6 +145,22 @@ def random_language_model(
 ) -> LanguageModel:
     """The shape of a model from its config.json alone, with random weights made on the device. Raises as `open_model` does."""
     return _random(find_config(spec), spec, slots, progress, seed)
+
+
+def quantize(
+    spec: ModelSpec, request: QuantizeRequest, *, dry_run: bool = False, progress: ProgressSink | None = None
+) -> Conversion:
+    """Write the checkpoint that `spec` names anew, with packed weights; only tell what that would be if `dry_run`.
+
+    Raises `InvalidRequest`, `ModelUnavailable` and `BadModelFile` before anything is written, `WriteFailed` with the old output
+    intact, `DeviceUnavailable` without bitsandbytes or the device.
+    """
+    checkpoint = find(spec, progress)
+    planned = plan(checkpoint, load_config(checkpoint.folder), request)
+    if not dry_run:
+        use_physical_cores()
+        carry_out(planned, progress)
+    return planned.conversion
 
 
 def measure(

@@ -13,6 +13,7 @@ from typer.main import get_command
 SUMMARIES = {
     "chat": "Talk with a model.",
     "generate": "Complete a prompt.",
+    "quantize": "Write a checkpoint with its weights in 4 or 8 bits.",
     "bench": "Measure how fast a model is here.",
     "sessions": "List, show, export and remove conversations that were kept.",
     "config": "Show what is settled, and where.",

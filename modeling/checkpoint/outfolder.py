@@ -28,16 +28,11 @@ class OutFolder:
 
     def __init__(self, target: Path, purpose: str, *, resume: bool) -> None:
         self.target = target
-        self.partial = target.with_name(f".{target.name}.partial")
+        self.partial = _partial(target)
         self._purpose = purpose
-        self._sums: dict[str, str] = {}
-        if resume:
-            self._sums = self._finished()
-        if not self._sums and self.partial.exists():
-            shutil.rmtree(self.partial)
-        self.partial.mkdir(parents=True, exist_ok=True)
+        self._sums = self._finished() if resume else {}
         for path in self.partial.iterdir():  # half a file has another name, but whatever is not vouched for goes
-            if path.name not in self._sums and path.name != _JOURNAL:
+            if path.name not in (*self._sums, *([_JOURNAL] if self._sums else [])):
                 path.unlink()
 
     def finished(self, name: str) -> bool:
@@ -84,14 +79,15 @@ def making(target: Path, purpose: str, size: int, *, resume: bool, force: bool) 
     """
     refuse_occupied(target, force=force)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = OutFolder(target, purpose, resume=resume)
-        with _alone(folder.partial):
+        partial = _partial(target)
+        partial.mkdir(parents=True, exist_ok=True)
+        with _alone(partial):
             try:
+                folder = OutFolder(target, purpose, resume=resume)
                 _require_room(folder, size)
                 yield folder
             except (OSError, WriteFailed):
-                shutil.rmtree(folder.partial, ignore_errors=True)
+                shutil.rmtree(partial, ignore_errors=True)
                 raise
     except OSError as error:
         what = f"{target} cannot be written: {error.strerror or error}"
@@ -144,6 +140,10 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f".{target.name}.partial")
 
 
 def _replaced(target: Path) -> Path:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any, NoReturn
 
 import torch
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from modeling.checkpoint.header import StoredTensor, parse_json, short
 from modeling.checkpoint.reader import Reader
 from modeling.errors import BadModelFile
+from modeling.fields import LARGEST
 from modeling.layers.linear import Linear, PackedLinear
 from modeling.quantization import BLOCKS, NESTED_BLOCK, Form, QuantConfig
 
@@ -130,7 +130,7 @@ def _form(text: str, stored: Stored, fields: dict[str, Any], config: QuantConfig
         "shape": isinstance(shape, list) and len(shape) == 2 and all(type(size) is int and size > 0 for size in shape),
         "nested_blocksize": type(nested_block) is int and nested_block in (*BLOCKS, NESTED_BLOCK),
         "nested_dtype": fields.get("nested_dtype", "float32") == "float32",
-        "nested_offset": type(offset) in (int, float) and isfinite(offset) and abs(offset) < 3.4e38,
+        "nested_offset": type(offset) in (int, float) and abs(offset) < LARGEST,
     }
     for name, holds in right.items():
         if not holds:

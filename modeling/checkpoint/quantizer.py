@@ -22,7 +22,10 @@ KEPT = ("x_proj", "dt_proj")
 """Linear layers that stay plain: FalconMamba's two small ones around the time step. benchmarks/quantize.md has what each of
 them costs and saves."""
 
-_PIECE = 2**22  # weights at a time: bitsandbytes' own memory beside the result stays at a few MB
+_PIECES = {
+    "cpu": 2**18,
+    "cuda": 2**26,
+}  # weights at a time: a cache full, or a GPU's; bitsandbytes' own memory is 16 times that
 
 
 def require_bitsandbytes() -> None:
@@ -83,17 +86,28 @@ def pack(weight: Tensor, form: Form) -> Packed:
         weight = weight.float()
     functional = _functional()
     o, i = weight.shape
+    size = _PIECES[weight.device.type]
     if form.type == "int8":
-        rows = max(1, _PIECE // i)
-        pieces = [functional.int8_vectorwise_quant(piece.contiguous().half()) for piece in weight.split(rows)]
-        return Packed8(torch.cat([codes for codes, *_ in pieces]), torch.cat([scales for _, scales, *_ in pieces]))
-    codes, scales = [], []
-    for piece in weight.contiguous().view(-1).split(_PIECE):
-        packed, state = functional.quantize_4bit(piece, blocksize=form.block, quant_type=form.type)
-        codes.append(packed.view(-1))
-        scales.append(state.absmax)
-    absmax, values = torch.cat(scales), state.code
-    return Packed4(torch.cat(codes), _nested(absmax, form) if form.double else absmax, values, (o, i), form.block)
+        rows = max(1, size // i)
+        whole = Packed8(_room(weight, (o, i), torch.int8), _room(weight, (o,), torch.float32))
+        for start in range(0, o, rows):
+            codes, scales, *_ = functional.int8_vectorwise_quant(weight[start : start + rows].contiguous().half())
+            whole.codes[start : start + rows] = codes
+            whole.scales[start : start + rows] = scales
+        return whole
+    flat = weight.contiguous().view(-1)
+    absmax = _room(weight, (-(-o * i // form.block),), torch.float32)
+    packed = _room(weight, (-(-o * i // 2),), torch.uint8)
+    for start in range(0, o * i, size):
+        codes, state = functional.quantize_4bit(flat[start : start + size], blocksize=form.block, quant_type=form.type)
+        packed[start // 2 : start // 2 + codes.numel()] = codes.view(-1)
+        absmax[start // form.block : start // form.block + state.absmax.numel()] = state.absmax
+    return Packed4(packed, _nested(absmax, form) if form.double else absmax, state.code, (o, i), form.block)
+
+
+def _room(like: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Memory for the whole result: joining pieces would want it twice."""
+    return torch.empty(shape, dtype=dtype, device=like.device)
 
 
 def _nested(absmax: Tensor, form: Form) -> Scales8:
