@@ -3,15 +3,17 @@
 Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
-    $valued = @('--batch-size', '--branch', '--budget', '--chat-template', '--color', '--device', '--device-map', '--dtype', '--file', '--format', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--output', '--output-file', '--pg', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-b', '-d', '-f', '-m', '-n', '-o', '-p', '-r', '-s')
+    $valued = @('--against', '--batch-size', '--block-size', '--branch', '--budget', '--chat-template', '--color', '--compare', '--compute-dtype', '--device', '--device-map', '--dtype', '--fail-below', '--file', '--format', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-shard-size', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--output', '--output-file', '--percentiles', '--pg', '--plot', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--quantize', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--skip-modules', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--turns', '--type', '--typical-p', '-b', '-d', '-f', '-m', '-n', '-o', '-p', '-pg', '-r', '-s', '-t')
     $commands = @{
         'falcon' = [ordered]@{
             'bench' = 'Measure how fast a model is here, beside what this machine can do'
             'chat' = 'Talk with a model'
             'completions' = 'Print the completion script for bash, zsh, fish or powershell'
             'config' = 'Show what is settled, and where'
+            'doctor' = 'Look at this machine: versions, devices, which kernels run and why not the others, memory, disks'
             'generate' = 'Complete a prompt'
             'help' = 'Explain a topic. Without one, list the topics'
+            'quantize' = 'Write a checkpoint with its weights in 4 or 8 bits'
             'sessions' = 'List, show, export and remove conversations that were kept'
         }
         'falcon config' = [ordered]@{
@@ -47,26 +49,38 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
             '--kernels' = 'Which fast operations to use, or a list to compare'
             '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded, or a list to compare'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
             '--random-weights' = 'Make the weights up on the device: MODEL needs a config.json only'
-            '--n-prompt' = 'Read prompts of N tokens (512; 0: none)'
-            '-p' = 'Read prompts of N tokens (512; 0: none)'
-            '--n-gen' = 'Write N tokens (128; 0: none)'
-            '-n' = 'Write N tokens (128; 0: none)'
+            '--n-prompt' = 'Read prompts of N tokens (512, on a CPU 128; 0: none)'
+            '-p' = 'Read prompts of N tokens (512, on a CPU 128; 0: none)'
+            '--n-gen' = 'Write N tokens (128, on a CPU 32; 0: none)'
+            '-n' = 'Write N tokens (128, on a CPU 32; 0: none)'
             '--pg' = 'Read P tokens, then write N; may be repeated'
+            '-pg' = 'Read P tokens, then write N; may be repeated'
             '--n-depth' = 'With N tokens in the state already (0)'
             '-d' = 'With N tokens in the state already (0)'
             '--batch-size' = 'N sequences at once (1)'
             '-b' = 'N sequences at once (1)'
             '--repetitions' = 'Measure each test so often, after a warm-up'
             '-r' = 'Measure each test so often, after a warm-up'
+            '--turns' = 'A chat of K turns: the wait for each first token, state carried or not'
+            '--state' = 'What it takes to save, load and fork a state, at each --n-depth (default: 512)'
+            '--against' = 'Run the same with it, on the same weights, in turn; greedy. Shows the ratio'
             '--greedy' = 'Take the likeliest token, whatever the checkpoint''s own sampling is'
             '--temperature' = 'Draw at this temperature; 0: the likeliest'
             '--temp' = 'Draw at this temperature; 0: the likeliest'
             '--top-k' = 'Draw from the K most likely tokens'
             '--top-p' = 'Draw from the most likely that sum to P'
+            '--percentiles' = 'Which percentiles of the time between tokens to show (50,99)'
             '--output' = 'Form of the results; default: a table on a terminal, else md'
             '-o' = 'Form of the results; default: a table on a terminal, else md'
             '--output-file' = 'Write the results to a file, in the form of its ending'
+            '--compare' = 'Say what is faster or slower than in an earlier run, beyond the noise'
+            '--fail-below' = 'With --compare: exit 1 if a test has less of its old speed than this'
+            '--plot' = 'Draw speed over depth, over batch, waits over turns (or .svg, .pdf)'
             '--quiet' = 'No notices and no progress'
             '-q' = 'No notices and no progress'
             '--no-progress' = 'No progress on stderr'
@@ -90,6 +104,10 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
             '--kernels' = 'Which implementation of the fast operations to use'
             '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
             '--system' = 'The system prompt'
             '--system-file' = 'Read the system prompt from a file'
             '--chat-template' = 'A chat template (jinja) in place of the model''s own'
@@ -152,6 +170,33 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
+        'falcon doctor' = [ordered]@{
+            '--model' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
+            '-m' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--torch-dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--device' = 'Where to run'
+            '--device-map' = 'Spread a large model over devices, host memory and disk'
+            '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+            '--kernels' = 'Which implementation of the fast operations to use'
+            '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--json' = 'Write one JSON document'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
         'falcon generate' = [ordered]@{
             '--prompt' = 'The same as PROMPT'
             '-p' = 'The same as PROMPT'
@@ -188,6 +233,10 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
             '--kernels' = 'Which implementation of the fast operations to use'
             '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
             '--max-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--max-new-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--n-predict' = 'Longest answer in tokens; -1: until the model ends'
@@ -219,6 +268,34 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-h' = 'Show this message and exit'
         }
         'falcon help' = [ordered]@{
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon quantize' = [ordered]@{
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--type' = '4 bits (nf4, fp4) or 8 (int8) for each weight'
+            '-t' = '4 bits (nf4, fp4) or 8 (int8) for each weight'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--block-size' = 'Of 4 bits: weights that share a scale'
+            '--skip-modules' = 'Leave layers plain whose name ends so (* and ? as in a shell); may be repeated'
+            '--quantize-head' = 'Pack lm_head, too'
+            '--compute-dtype' = 'Number format in which others shall multiply; auto is that of the weights'
+            '--device' = 'Where to pack'
+            '--output' = 'The folder to write; it must not be there'
+            '-o' = 'The folder to write; it must not be there'
+            '--max-shard-size' = 'Of each file, such as 5GB'
+            '--resume' = 'Go on where the same command was interrupted or killed'
+            '--force' = 'Replace the checkpoint that is in DIR'
+            '--dry-run' = 'Show what would become of each tensor; write nothing'
+            '--json' = 'The result as one JSON document'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
@@ -270,9 +347,13 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon bench --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon bench --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon bench --device-map' = @('auto')
-        'falcon bench --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon bench --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon bench --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon bench --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon bench --against' = @('transformers')
         'falcon bench --output' = @('md', 'csv', 'json', 'jsonl')
         'falcon bench -o' = @('md', 'csv', 'json', 'jsonl')
+        'falcon bench --plot' = @('term', 'FILE.png')
         'falcon bench --color' = @('auto', 'always', 'never')
         'falcon chat --model' = @('demo', 'demo-h1')
         'falcon chat --model-name-or-path' = @('demo', 'demo-h1')
@@ -281,9 +362,22 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon chat --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon chat --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon chat --device-map' = @('auto')
-        'falcon chat --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon chat --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon chat --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon chat --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon chat --chat-template' = @('FILE', 'STR')
         'falcon chat --color' = @('auto', 'always', 'never')
+        'falcon doctor --model' = @('demo', 'demo-h1')
+        'falcon doctor --model-name-or-path' = @('demo', 'demo-h1')
+        'falcon doctor -m' = @('demo', 'demo-h1')
+        'falcon doctor --dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon doctor --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon doctor --device' = @('auto', 'cuda', 'cpu', 'mps')
+        'falcon doctor --device-map' = @('auto')
+        'falcon doctor --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon doctor --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon doctor --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon doctor --color' = @('auto', 'always', 'never')
         'falcon generate --chat-template' = @('FILE', 'STR')
         'falcon generate --model' = @('demo', 'demo-h1')
         'falcon generate --model-name-or-path' = @('demo', 'demo-h1')
@@ -292,15 +386,24 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon generate --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon generate --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon generate --device-map' = @('auto')
-        'falcon generate --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon generate --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon generate --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon generate --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon generate --color' = @('auto', 'always', 'never')
+        'falcon quantize --type' = @('nf4', 'fp4', 'int8')
+        'falcon quantize -t' = @('nf4', 'fp4', 'int8')
+        'falcon quantize --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon quantize --device' = @('auto', 'cuda', 'cpu')
+        'falcon quantize --color' = @('auto', 'always', 'never')
         'falcon sessions export --format' = @('md', 'json', 'jsonl')
     }
     $arguments = @{
         'falcon bench 0' = @('demo', 'demo-h1')
         'falcon chat 0' = @('demo', 'demo-h1')
         'falcon completions 0' = @('bash', 'zsh', 'fish', 'powershell')
-        'falcon help 0' = @('bench', 'chat', 'completions', 'config', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
+        'falcon doctor 0' = @('demo', 'demo-h1')
+        'falcon help 0' = @('bench', 'chat', 'completions', 'config', 'doctor', 'environment', 'exit-codes', 'generate', 'help', 'models', 'quantize', 'sampling', 'sessions')
+        'falcon quantize 0' = @('demo', 'demo-h1')
     }
 
     $path = 'falcon'

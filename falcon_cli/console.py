@@ -75,12 +75,24 @@ def write(text: str, style: Style | None = None) -> None:
 
     Raises `PipeClosed` if nobody reads any more, `WriteFailed` if the text cannot be written.
     """
+    shown = visible(text) if sys.stdout is not None and sys.stdout.isatty() else text
+    _put(shown if style is None else styled(shown, style, sys.stdout))
+
+
+def drawing(text: str, *, aside: bool) -> None:
+    """A diagram of falcon's own making, with its colours: to stdout, or `aside` to stderr. Raises as `write` does."""
+    if aside:
+        _say(text.rstrip("\n"))
+    else:
+        _put(text)
+
+
+def _put(text: str) -> None:
     out = sys.stdout
     if out is None:
         raise WriteFailed("standard output is closed", "start falcon with an open standard output, or redirect it to a file")
     try:
-        shown = visible(text) if out.isatty() else text
-        out.write(shown if style is None else styled(shown, style, out))
+        out.write(text)
         out.flush()
     except OSError as error:
         raise _abandoned(error) from None

@@ -36,7 +36,25 @@ def destination(path: Path | None) -> Iterator[Writer]:
     if path is None or path == STDOUT:
         yield console.write
         return
-    path = path.expanduser()
+    with _whole(path.expanduser()) as file:
+
+        def write(text: str, style: Style | None = None) -> None:
+            with _told(path):
+                file.write(text.encode("utf-8", "replace"))
+                file.flush()
+
+        yield write
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """A file with this content, whole or as it was before. Raises `WriteFailed`."""
+    with _whole(path.expanduser()) as file, _told(path):
+        file.write(content)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its name when the block ends well."""
     with _told(path):
         special = path.exists() and not path.is_file()
         target = path if special else Path(os.path.realpath(path))  # a link stays a link
@@ -45,7 +63,7 @@ def destination(path: Path | None) -> Iterator[Writer]:
     try:
         if not special:
             _keep_mode(target, part)
-        yield _writer(file, path)
+        yield file
         with _told(path):
             if not special:
                 os.fsync(file.fileno())
@@ -58,15 +76,6 @@ def destination(path: Path | None) -> Iterator[Writer]:
             file.close()
         if not special:
             part.unlink(missing_ok=True)
-
-
-def _writer(file: BinaryIO, path: Path) -> Writer:
-    def write(text: str, style: Style | None = None) -> None:
-        with _told(path):
-            file.write(text.encode("utf-8", "replace"))
-            file.flush()
-
-    return write
 
 
 def _keep_mode(target: Path, part: Path) -> None:

@@ -12,19 +12,26 @@ from typing import Any
 import psutil
 import torch
 
-from modeling import bench, kernels
-from modeling.ceiling import measure_ceiling
+from modeling import kernels
+from modeling.bench.cases import check, measure_cases
+from modeling.bench.ceiling import measure_ceiling, settle
+from modeling.bench.reference import Reference
+from modeling.bench.states import measure_states
+from modeling.bench.subject import Numbers, Subject, clear, weights_read
+from modeling.bench.turns import measure_turns
+from modeling.checkpoint import placement
 from modeling.checkpoint.files import Checkpoint, find, find_config
 from modeling.checkpoint.identity import identify, of_text
 from modeling.checkpoint.load import load
 from modeling.checkpoint.noise import random_model
-from modeling.checkpoint.placement import Plan, free_memory, prefill_chunk
-from modeling.checkpoint.quantize import carry_out, plan
+from modeling.checkpoint.placement import free_memory, prefill_chunk
+from modeling.checkpoint.quantize import carry_out
+from modeling.checkpoint.quantize import plan as plan_conversion
 from modeling.checkpoint.statefile import read_state, write_state
 from modeling.config import load_config
 from modeling.conversion import Conversion, QuantizeRequest
 from modeling.decode.programs import StepPrograms, programs_for
-from modeling.errors import StateRefused
+from modeling.errors import DeviceUnavailable, InvalidRequest, StateRefused
 from modeling.generation.answer import Decoder
 from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
@@ -38,7 +45,7 @@ from modeling.state import ModelState, Snapshot
 from modeling.text.chat import ChatFormat
 from modeling.text.stream import StreamDecoder
 from modeling.text.tokenizer import Tokenizer
-from modeling.timings import BenchCase, BenchResult
+from modeling.timings import Plan, Result
 
 _KV_SHARE = 0.5  # of the memory that the weights leave free, for the keys and values of all slots
 
@@ -156,7 +163,7 @@ def quantize(
     intact, `DeviceUnavailable` without bitsandbytes or the device.
     """
     checkpoint = find(spec, progress)
-    planned = plan(checkpoint, load_config(checkpoint.folder), request)
+    planned = plan_conversion(checkpoint, load_config(checkpoint.folder), request)
     if not dry_run:
         use_physical_cores()
         carry_out(planned, progress)
@@ -165,31 +172,33 @@ def quantize(
 
 def measure(
     spec: ModelSpec,
-    cases: Sequence[BenchCase],
+    plan: Plan,
     *,
-    repetitions: int = 5,
     random_weights: bool = False,
     sampling: Mapping[str, Any] | None = None,
     progress: ProgressSink | None = None,
-    began: Callable[[BenchCase], None] | None = None,
-) -> Iterator[BenchResult]:
-    """Measure each case `repetitions` times on the path that answers take, and beside it, in this process, the ceiling.
+    began: Callable[[str], None] = lambda what: None,
+) -> Iterator[Result]:
+    """Measure what `plan` says on the path that answers take, and beside it, in this process, the ceiling.
 
-    Tokens are drawn as the checkpoint wants it, but for what `sampling` says of `SamplingParams`. `random_weights` measures a
-    shape: config.json is enough. `began` is told of each case as it begins. Raises as `open_model` does, and `ContextExceeded`
-    for a case that is too long for the model; what was measured before an error has been yielded.
+    Tokens are drawn as the checkpoint wants it, but for what `sampling` says of `SamplingParams`; against transformers, greedy.
+    `random_weights` measures a shape: config.json is enough. `began` is told of each part as it begins. Raises as `open_model`
+    does, and `ContextExceeded` for what is too long for the model; what was measured before an error has been yielded.
     """
     checkpoint = find_config(spec) if random_weights else find(spec, progress)
     config, defaults, chunk = load_config(checkpoint.folder), read_defaults(checkpoint.folder), prefill_chunk(spec)
-    bench.check(cases, config.max_position_embeddings, chunk)
-    decoder: Callable[[], Decoder] = bench.Numbers
+    check(plan, config.max_position_embeddings, chunk)
+    drawn = SamplingParams(temperature=0.0) if plan.against else replace(defaults.sampling, **(sampling or {}))
+    decoder: Callable[[], Decoder] = Numbers
     stop_ids = defaults.stop_ids
     if not random_weights:
         tokenizer = Tokenizer.from_folder(checkpoint.folder)
         decoder, stop_ids = (lambda: StreamDecoder(tokenizer)), stop_ids | tokenizer.end_of_turn_ids
-    bench.clear()  # of what was measured before
+    clear()  # of what was measured before
     started = perf_counter()
-    model = (_random if random_weights else _load)(checkpoint, spec, max(case.batch for case in cases), progress)
+    slots = max((case.batch for case in plan.cases), default=2)
+    model = (_random if random_weights else _load)(checkpoint, spec, slots, progress)
+    settle(model.device)
     loaded = perf_counter() - started
 
     def engine(slots: int, context: int) -> Engine:
@@ -200,24 +209,36 @@ def measure(
         return _describe(checkpoint, model, engine.runner, _reasons())
 
     weight = next(model.parameters())
-    subject = bench.Subject(
-        model,
-        engine,
-        describe,
-        replace(roofline(config, weight.itemsize), weight_bytes=bench.weights_read(model)),
-        measure_ceiling(model.device, weight.dtype),
-        replace(defaults.sampling, **(sampling or {})),
-        loaded,
-        random_weights,
-    )
-    yield from bench.run(subject, cases, repetitions, began)
+    floor = replace(roofline(config, weight.itemsize), weight_bytes=weights_read(model))
+    ceiling = measure_ceiling(model.device, weight.dtype)
+    subject = Subject(model, checkpoint.folder, engine, describe, floor, ceiling, drawn, loaded, random_weights)
+    reference = _reference(model, checkpoint) if plan.against else None
+    yield from measure_cases(subject, plan.cases, plan.repetitions, began, progress, reference)
+    if plan.conversation is not None:
+        yield from measure_turns(subject, plan.conversation, plan.repetitions, began)
+    yield from measure_states(subject, plan.states, plan.repetitions, began, progress)
+
+
+def computes_on(device: str) -> str:
+    """What `device` ("auto", "cuda:1", …) comes to here: "cpu", "cuda" or "mps". Raises `DeviceUnavailable`."""
+    return placement.main_device(device).type
+
+
+def _reference(model: LanguageModel, checkpoint: Checkpoint) -> Reference:
+    if not (isinstance(model.placement, placement.Plan) and model.placement.resident):
+        raise InvalidRequest("transformers is compared on one device only", "leave out --device-map")
+    try:
+        return Reference(model, checkpoint.folder)
+    except Exception as error:  # whatever keeps it from being there, it is not there
+        first_line, *_ = str(error).splitlines() or [type(error).__name__]
+        raise DeviceUnavailable(f"--against transformers: {first_line}", "falcon doctor tells what is installed") from error
 
 
 def _random(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None, seed: int = 0) -> LanguageModel:
     use_physical_cores()
     model = random_model(load_config(checkpoint.folder), spec, slots=slots, seed=seed)
     _choose_kernels(model.device, spec, progress)
-    return model
+    return _compiled(model)
 
 
 def _load(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None) -> LanguageModel:
@@ -227,7 +248,16 @@ def _load(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: Progres
     def meanwhile(device: torch.device) -> None:  # to import and try the kernels takes a second
         _choose_kernels(device, spec, progress)
 
-    return load(checkpoint, config, spec, progress, slots=slots, meanwhile=meanwhile)
+    return _compiled(load(checkpoint, config, spec, progress, slots=slots, meanwhile=meanwhile))
+
+
+def _compiled(model: LanguageModel) -> LanguageModel:
+    """The model as it is, or with compiled steps if those were chosen."""
+    if kernels.current().name == "compile":
+        from modeling.decode.compiled import compile_steps
+
+        compile_steps(model)
+    return model
 
 
 def _choose_kernels(device: torch.device, spec: ModelSpec, progress: ProgressSink | None) -> None:
@@ -239,7 +269,7 @@ def _choose_kernels(device: torch.device, spec: ModelSpec, progress: ProgressSin
 
 def _programs(model: LanguageModel, runner: Runner) -> StepPrograms | None:
     """Decode steps for a model that is wholly on one device with fast kernels."""
-    resident = isinstance(model.placement, Plan) and model.placement.resident
+    resident = isinstance(model.placement, placement.Plan) and model.placement.resident
     if kernels.current().name != "triton" or not resident:
         return None
     assert isinstance(runner.state, ModelState)
@@ -286,7 +316,7 @@ def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults)
     asked = model.config.quantization and model.config.quantization.compute_dtype
     if asked and asked != str(model.dtype).removeprefix("torch.") and model.config.quantization.type != "int8":
         notices.append(f"the checkpoint would multiply in {asked}; falcon does in {str(model.dtype).removeprefix('torch.')}")
-    if isinstance(model.placement, Plan) and not model.placement.resident:
+    if isinstance(model.placement, placement.Plan) and not model.placement.resident:
         notices.append(f"weights are spread: {model.placement.summary()}; expect it to be slower")
     notices += _reasons()
     if model.max_positions is not None and runner.max_positions != model.max_positions:

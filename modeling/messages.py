@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from modeling.errors import FalconError, InvalidRequest
 
 DType = Literal["auto", "bfloat16", "float16", "float32"]
-Kernels = Literal["auto", "triton", "torch", "mamba-ssm"]
+Kernels = Literal["auto", "triton", "torch", "compile", "mamba-ssm"]
 Quantize = Literal["none", "nf4", "fp4", "int8"]
 FinishReason = Literal["stop", "length", "interrupt"]
 Role = Literal["system", "user", "assistant", "tool"]

@@ -15,6 +15,7 @@ SUMMARIES = {
     "generate": "Complete a prompt.",
     "quantize": "Write a checkpoint with its weights in 4 or 8 bits.",
     "bench": "Measure how fast a model is here.",
+    "doctor": "Look at this machine: devices, kernels, memory, packages.",
     "sessions": "List, show, export and remove conversations that were kept.",
     "config": "Show what is settled, and where.",
     "completions": "Print the completion script for a shell.",
