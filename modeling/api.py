@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -31,7 +32,7 @@ from modeling.checkpoint.statefile import read_state, write_state
 from modeling.config import load_config
 from modeling.conversion import Conversion, QuantizeRequest
 from modeling.decode.programs import StepPrograms, programs_for
-from modeling.errors import DeviceUnavailable, InvalidRequest, StateRefused
+from modeling.errors import ContextExceeded, DeviceUnavailable, InvalidRequest, StateRefused
 from modeling.generation.answer import Decoder
 from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
@@ -40,7 +41,11 @@ from modeling.generation.session import BUDGET, Session
 from modeling.layers.linear import quantization_name, weight_count
 from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
 from modeling.models import LanguageModel
+from modeling.quality.baseline import Baseline, keep
+from modeling.quality.divergence import compare
+from modeling.quality.perplexity import counted, cut, score
 from modeling.roofline import roofline
+from modeling.scores import CONTEXT, VERIFY_CONTEXT, ScoreRequest, ScoreResult
 from modeling.state import ModelState, Snapshot
 from modeling.text.chat import ChatFormat
 from modeling.text.stream import StreamDecoder
@@ -168,6 +173,49 @@ def quantize(
         use_physical_cores()
         carry_out(planned, progress)
     return planned.conversion
+
+
+def perplexity(spec: ModelSpec, request: ScoreRequest, *, progress: ProgressSink | None = None) -> ScoreResult:
+    """How well a model predicts a text, and with `request.compare` how far it is from the model that wrote the baseline.
+
+    Raises as `open_model` does, `InvalidRequest` for a baseline of another text or tokenizer, `WriteFailed` for one that cannot
+    be written, `ContextExceeded`, `NumericalFailure`.
+    """
+    base = Baseline(request.baseline) if request.compare and request.baseline is not None else None
+    checkpoint = find(spec, progress)
+    tokenizer = Tokenizer.from_folder(checkpoint.folder)
+    context = request.context or (base.context if base is not None else CONTEXT)
+    pieces = cut(tokenizer.encode(request.text), context, request.chunks, tokenizer.bos_id)
+    if base is not None:
+        pieces = base.matching(pieces, load_config(checkpoint.folder).vocab_size)
+    model = _load(checkpoint, spec, 1, progress)
+    count, length = pieces.shape
+    if model.max_positions is not None and length > model.max_positions:
+        what = f"pieces of {length} tokens are longer than the model's {model.max_positions} positions"
+        raise ContextExceeded(what, "use a smaller --ctx-size")
+    runner = Runner(model, 1, prefill_chunk(spec), length)
+    assert isinstance(runner.state, ModelState)
+    began = perf_counter()
+    scores = score(model, runner.state, pieces, runner.prefill_chunk, progress)
+    if base is not None:
+        log, divergence = compare(scores, base)
+    else:
+        log, divergence = keep(scores, pieces, model.config.vocab_size, request.baseline), None
+    seconds = perf_counter() - began
+    info = _describe(checkpoint, model, runner, _packing_notices(model) + _reasons())
+    return ScoreResult(info, length, count, count * counted(length), seconds, log, divergence)
+
+
+def verify(source: ModelSpec, quantized: ModelSpec, text: str, *, progress: ProgressSink | None = None) -> ScoreResult:
+    """A quantized checkpoint, read again, beside its source on `text`. One of the two is in memory at a time.
+
+    Raises as `perplexity` does.
+    """
+    with TemporaryDirectory(prefix="falcon-") as folder:
+        request = ScoreRequest(text, VERIFY_CONTEXT, baseline=Path(folder) / "source.logs")
+        perplexity(source, request, progress=progress)
+        clear()
+        return perplexity(quantized, replace(request, compare=True), progress=progress)
 
 
 def measure(
@@ -313,15 +361,21 @@ def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults)
     notices = []
     if defaults.ignored:
         notices.append(f"generation_config.json asks for {', '.join(defaults.ignored)}, which falcon does not follow")
-    asked = model.config.quantization and model.config.quantization.compute_dtype
-    if asked and asked != str(model.dtype).removeprefix("torch.") and model.config.quantization.type != "int8":
-        notices.append(f"the checkpoint would multiply in {asked}; falcon does in {str(model.dtype).removeprefix('torch.')}")
+    notices += _packing_notices(model)
     if isinstance(model.placement, placement.Plan) and not model.placement.resident:
         notices.append(f"weights are spread: {model.placement.summary()}; expect it to be slower")
     notices += _reasons()
     if model.max_positions is not None and runner.max_positions != model.max_positions:
         notices.append(f"memory holds {runner.max_positions} of the model's {model.max_positions} positions")
     return tuple(notices)
+
+
+def _packing_notices(model: LanguageModel) -> tuple[str, ...]:
+    """Where packed weights are not multiplied in the number format that their config.json names."""
+    packing, own = model.config.quantization, str(model.dtype).removeprefix("torch.")
+    if packing is None or packing.type == "int8" or packing.compute_dtype == own:
+        return ()
+    return (f"the checkpoint would multiply in {packing.compute_dtype}; falcon does in {own}",)
 
 
 def _reasons() -> tuple[str, ...]:

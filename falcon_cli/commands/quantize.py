@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from falcon_cli import console, demo, log, signals
+from falcon_cli import console, demo, log, signals, statistics
 from falcon_cli.exit import ExitCode
 from falcon_cli.options import ANEW, Group, MannerOptions, with_options
+from falcon_cli.prompt import STDIN, read_file, read_stdin
 from falcon_cli.sizes import parse_size, shown_size
 from modeling.conversion import Change, Conversion, QuantizeRequest
-from modeling.errors import InvalidRequest
+from modeling.errors import FalconError, InvalidRequest
 from modeling.messages import DType, ModelSpec
 from modeling.quantization import QuantType
+from modeling.scores import ScoreResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +33,8 @@ class SourceOptions(Group):
     )
     offline: Annotated[bool, typer.Option("--offline", help="Use what is on this machine; never the network.")] = False
 
-    def spec(self) -> ModelSpec:
-        return ModelSpec(demo.resolve(self.name), revision=self.revision, offline=self.offline)
+    def spec(self, device: str) -> ModelSpec:
+        return ModelSpec(demo.resolve(self.name), revision=self.revision, offline=self.offline, device=device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +75,29 @@ class WriteOptions(Group):
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would become of each tensor; write nothing."), ANEW] = (
         False
     )
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read DIR again and tell how far it is from MODEL on a text that comes along."),
+        ANEW,
+    ] = False
+    verify_text: Annotated[Path | None, typer.Option(metavar="FILE", help="Verify on this text (-: standard input)."), ANEW] = (
+        None
+    )
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON document."), ANEW] = False
+
+    def text(self) -> str | None:
+        """What to verify on; None: nothing is verified. Raises `InvalidRequest`."""
+        if self.dry_run and (self.verify or self.verify_text):
+            raise InvalidRequest("--dry-run writes nothing that could be verified", "leave out one of the two")
+        if self.verify_text == STDIN:
+            return read_stdin(wanted=True) or ""
+        if self.verify_text is not None:
+            return read_file(self.verify_text)
+        return (files("falcon_cli") / "passage.txt").read_text("utf-8") if self.verify else None
 
 
 @with_options
-def quantize(*, model: SourceOptions, form: FormOptions, files: WriteOptions, output: MannerOptions) -> ExitCode:
+def quantize(*, model: SourceOptions, form: FormOptions, write: WriteOptions, output: MannerOptions) -> ExitCode:
     """Write a checkpoint with its weights in 4 or 8 bits.
 
     DIR becomes a Hugging Face folder in the layout of bitsandbytes, with tokenizer, template and generation settings:
@@ -86,29 +107,18 @@ def quantize(*, model: SourceOptions, form: FormOptions, files: WriteOptions, ou
     until then, and after a failure, what was there before is untouched. Embedding, head, norms, convolutions, A_log, D and
     FalconMamba's x_proj and dt_proj stay as they are.
     """
-    if files.out is None and not files.dry_run:
+    if write.out is None and not write.dry_run:
         raise InvalidRequest("there is no folder to write to", "give one with --output DIR, or look first with --dry-run")
-    request = QuantizeRequest(
-        files.out or Path("quantized"),
-        type=form.kind,
-        double=form.double_quant,
-        block=form.block_size,
-        skip=tuple(form.skip_modules or ()),
-        head=form.quantize_head,
-        compute_dtype=form.compute_dtype,
-        shard_size=parse_size(files.max_shard_size),
-        device=f"cuda:{form.device}" if form.device.isdecimal() else form.device,
-        resume=files.resume,
-        force=files.force,
-    )
-    spec = model.spec()
+    request = _request(form, write)
+    text = write.text()
+    spec = model.spec(request.device)
     console.prepare_libraries(output.debug)
     from modeling import api
 
     signals.check()
     progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
     try:
-        conversion = api.quantize(spec, request, dry_run=files.dry_run, progress=progress)
+        conversion = api.quantize(spec, request, dry_run=write.dry_run, progress=progress)
     except KeyboardInterrupt:
         progress.close()
         if not output.quiet:
@@ -117,15 +127,54 @@ def quantize(*, model: SourceOptions, form: FormOptions, files: WriteOptions, ou
     finally:
         with suppress(Exception):
             progress.close()
-    if not files.dry_run:
+    if not write.dry_run:
         log.write(f"quantized {model.name} to {request.form.name} in {conversion.out}")
-    if files.as_json:
-        console.write(json.dumps(_document(model.name, request, conversion, written=not files.dry_run), indent=2) + "\n")
-    elif files.dry_run:
+    verified = None if text is None else _verified(spec, conversion, text, progress)
+    if write.as_json:
+        document = _document(model.name, request, conversion, written=not write.dry_run)
+        document |= {} if verified is None else {"verify": statistics.document(verified) | {"model": str(conversion.out)}}
+        console.write(json.dumps(document, indent=2) + "\n")
+        return ExitCode.OK
+    if write.dry_run:
         console.write(_table(conversion) + _summary(request, conversion))
     else:
         console.write(f"{conversion.out}: {_summary(request, conversion)}")
+    if verified is not None:
+        console.write("\n" + statistics.shown(verified))
     return ExitCode.OK
+
+
+def _request(form: FormOptions, write: WriteOptions) -> QuantizeRequest:
+    """Raises `InvalidRequest` for values that make no sense."""
+    return QuantizeRequest(
+        write.out or Path("quantized"),
+        type=form.kind,
+        double=form.double_quant,
+        block=form.block_size,
+        skip=tuple(form.skip_modules or ()),
+        head=form.quantize_head,
+        compute_dtype=form.compute_dtype,
+        shard_size=parse_size(write.max_shard_size),
+        device=f"cuda:{form.device}" if form.device.isdecimal() else form.device,
+        resume=write.resume,
+        force=write.force,
+    )
+
+
+def _verified(spec: ModelSpec, conversion: Conversion, text: str, progress: console.ProgressReport) -> ScoreResult:
+    """What has been written, read again and held against its source. It stays, whatever becomes of this."""
+    from modeling import api
+
+    console.note(f"{conversion.out} is written; reading it again, beside its source")
+    try:
+        return api.verify(spec, ModelSpec(str(conversion.out), device=spec.device), text, progress=progress)
+    except (FalconError, KeyboardInterrupt):
+        progress.close()
+        console.note(f"{conversion.out} is whole, but has not been verified")
+        raise
+    finally:
+        with suppress(Exception):
+            progress.close()
 
 
 def _summary(request: QuantizeRequest, conversion: Conversion) -> str:
