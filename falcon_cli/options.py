@@ -26,7 +26,7 @@ from falcon_cli import console, demo, log
 from falcon_cli.color import Color
 from falcon_cli.settings import Setting, resolve
 from modeling.errors import InvalidRequest
-from modeling.messages import DType, Kernels, ModelSpec, SamplingParams
+from modeling.messages import DType, Kernels, ModelSpec, Quantize, SamplingParams
 
 Result = TypeVar("Result")
 DEFAULT_MAX_TOKENS = 1024
@@ -94,6 +94,15 @@ class ModelOptions(Group):
     prefill_chunk: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Prompt tokens read at once (default: 512, on a GPU 4096).")
     ] = None
+    quantize: Annotated[
+        Quantize, typer.Option(help="Pack the weights while they are loaded (falcon quantize writes them packed).")
+    ] = "none"
+    double_quant: Annotated[bool, typer.Option("--double-quant/--no-double-quant", help="Of 4 bits: pack the scales, too.")] = (
+        True
+    )
+    compute_dtype: Annotated[
+        DType, typer.Option(help="Number format of products with packed weights; auto is that of the model.")
+    ] = "auto"
 
     @classmethod
     def check(cls, name: str, value: Any) -> None:
@@ -122,6 +131,9 @@ class ModelOptions(Group):
             max_memory=parse_max_memory(self.max_memory) if self.max_memory is not None else None,
             kernels=self.kernels,
             prefill_chunk=self.prefill_chunk,
+            quantize=self.quantize,
+            double_quant=self.double_quant,
+            compute_dtype=self.compute_dtype,
         )
 
 

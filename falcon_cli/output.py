@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 
 from falcon_cli import console
 from falcon_cli.color import Style
-from falcon_cli.places import sync_folder
+from modeling.durable import sync_folder
 from modeling.errors import WriteFailed
 
 STDOUT = Path("-")

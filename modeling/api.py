@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -25,18 +26,26 @@ from modeling.checkpoint.identity import identify, of_text
 from modeling.checkpoint.load import load
 from modeling.checkpoint.noise import random_model
 from modeling.checkpoint.placement import free_memory, prefill_chunk
+from modeling.checkpoint.quantize import carry_out
+from modeling.checkpoint.quantize import plan as plan_conversion
 from modeling.checkpoint.statefile import read_state, write_state
 from modeling.config import load_config
+from modeling.conversion import Conversion, QuantizeRequest
 from modeling.decode.programs import StepPrograms, programs_for
-from modeling.errors import DeviceUnavailable, InvalidRequest, StateRefused
+from modeling.errors import ContextExceeded, DeviceUnavailable, InvalidRequest, StateRefused
 from modeling.generation.answer import Decoder, Saved
 from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 from modeling.generation.session import BUDGET, Session
+from modeling.layers.linear import quantization_name, weight_count
 from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
 from modeling.models import LanguageModel
+from modeling.quality.baseline import Baseline, keep
+from modeling.quality.divergence import compare
+from modeling.quality.perplexity import counted, cut, score
 from modeling.roofline import roofline
+from modeling.scores import CONTEXT, VERIFY_CONTEXT, ScoreRequest, ScoreResult
 from modeling.state import ModelState, Snapshot
 from modeling.text.chat import ChatFormat
 from modeling.text.stream import StreamDecoder, spell
@@ -86,8 +95,10 @@ class OpenModel:
     def _identity(self, template: str | None) -> dict[str, str]:
         """The same for a template; None where text is fed without one."""
         info = self.info
-        name = "none" if template is None else of_text(template)
-        return identify(self.folder) | {"template": name, "dtype": info.dtype, "quantization": info.quantization or "none"}
+        packed = f"{info.quantization}, {info.weights_bytes} bytes"  # which tells lists of what stays plain apart, too
+        quantization = packed if info.quantization else "none"
+        named = "none" if template is None else of_text(template)
+        return identify(self.folder) | {"template": named, "dtype": info.dtype, "quantization": quantization}
 
     def save_state(self, session: Session, path: Path) -> int:
         """Write the deepest state of `session` to a file; returns how many tokens it is the record of (0: nothing is written).
@@ -178,6 +189,65 @@ def random_language_model(
 ) -> LanguageModel:
     """The shape of a model from its config.json alone, with random weights made on the device. Raises as `open_model` does."""
     return _random(find_config(spec), spec, slots, progress, seed)
+
+
+def quantize(
+    spec: ModelSpec, request: QuantizeRequest, *, dry_run: bool = False, progress: ProgressSink | None = None
+) -> Conversion:
+    """Write the checkpoint that `spec` names anew, with packed weights; only tell what that would be if `dry_run`.
+
+    Raises `InvalidRequest`, `ModelUnavailable` and `BadModelFile` before anything is written, `WriteFailed` with the old output
+    intact, `DeviceUnavailable` without bitsandbytes or the device.
+    """
+    checkpoint = find(spec, progress)
+    planned = plan_conversion(checkpoint, load_config(checkpoint.folder), request)
+    if not dry_run:
+        use_physical_cores()
+        carry_out(planned, progress)
+    return planned.conversion
+
+
+def perplexity(spec: ModelSpec, request: ScoreRequest, *, progress: ProgressSink | None = None) -> ScoreResult:
+    """How well a model predicts a text, and with `request.compare` how far it is from the model that wrote the baseline.
+
+    Raises as `open_model` does, `InvalidRequest` for a baseline of another text or tokenizer, `WriteFailed` for one that cannot
+    be written, `ContextExceeded`, `NumericalFailure`.
+    """
+    base = Baseline(request.baseline) if request.compare and request.baseline is not None else None
+    checkpoint = find(spec, progress)
+    tokenizer = Tokenizer.from_folder(checkpoint.folder)
+    context = request.context or (base.context if base is not None else CONTEXT)
+    pieces = cut(tokenizer.encode(request.text), context, request.chunks, tokenizer.bos_id)
+    if base is not None:
+        pieces = base.matching(pieces, load_config(checkpoint.folder).vocab_size)
+    model = _load(checkpoint, spec, 1, progress)
+    count, length = pieces.shape
+    if model.max_positions is not None and length > model.max_positions:
+        what = f"pieces of {length} tokens are longer than the model's {model.max_positions} positions"
+        raise ContextExceeded(what, "use a smaller --ctx-size")
+    runner = Runner(model, 1, prefill_chunk(spec), length)
+    assert isinstance(runner.state, ModelState)
+    began = perf_counter()
+    scores = score(model, runner.state, pieces, runner.prefill_chunk, progress)
+    if base is not None:
+        log, divergence = compare(scores, base)
+    else:
+        log, divergence = keep(scores, pieces, model.config.vocab_size, request.baseline), None
+    seconds = perf_counter() - began
+    info = _describe(checkpoint, model, runner, _packing_notices(model) + _reasons())
+    return ScoreResult(info, length, count, count * counted(length), seconds, log, divergence)
+
+
+def verify(source: ModelSpec, quantized: ModelSpec, text: str, *, progress: ProgressSink | None = None) -> ScoreResult:
+    """A quantized checkpoint, read again, beside its source on `text`. One of the two is in memory at a time.
+
+    Raises as `perplexity` does.
+    """
+    with TemporaryDirectory(prefix="falcon-") as folder:
+        request = ScoreRequest(text, VERIFY_CONTEXT, baseline=Path(folder) / "source.logs")
+        perplexity(source, request, progress=progress)
+        clear()
+        return perplexity(quantized, replace(request, compare=True), progress=progress)
 
 
 def measure(
@@ -331,6 +401,7 @@ def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults)
     notices = []
     if defaults.ignored:
         notices.append(f"generation_config.json asks for {', '.join(defaults.ignored)}, which falcon does not follow")
+    notices += _packing_notices(model)
     if isinstance(model.placement, placement.Plan) and not model.placement.resident:
         notices.append(f"weights are spread: {model.placement.summary()}; expect it to be slower")
     notices += _reasons()
@@ -339,23 +410,30 @@ def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults)
     return tuple(notices)
 
 
+def _packing_notices(model: LanguageModel) -> tuple[str, ...]:
+    """Where packed weights are not multiplied in the number format that their config.json names."""
+    packing, own = model.config.quantization, str(model.dtype).removeprefix("torch.")
+    if packing is None or packing.type == "int8" or packing.compute_dtype == own:
+        return ()
+    return (f"the checkpoint would multiply in {packing.compute_dtype}; falcon does in {own}",)
+
+
 def _reasons() -> tuple[str, ...]:
     """Why fast kernels do not run, where they were to."""
     return tuple(f"the torch kernels run, not the fast ones: {why}" for why in kernels.current().reasons.values())
 
 
 def _describe(checkpoint: Checkpoint, model: LanguageModel, runner: Runner, notices: tuple[str, ...]) -> ModelInfo:
-    parameters = list(model.parameters())
     return ModelInfo(
         name=checkpoint.name,
         family=model.config.model_type,
         revision=checkpoint.commit,
-        dtype=str(parameters[0].dtype).removeprefix("torch."),
+        dtype=str(model.dtype).removeprefix("torch."),
         device=str(model.device),
         kernels=kernels.current().name,
-        quantization=None,
-        parameters=sum(parameter.numel() for parameter in parameters),
-        weights_bytes=sum(parameter.nbytes for parameter in parameters),
+        quantization=quantization_name(model),
+        parameters=weight_count(model),
+        weights_bytes=sum(parameter.nbytes for parameter in model.parameters()),
         state_bytes=runner.slots * model.state_bytes(0),
         max_positions=runner.max_positions,
         notices=notices,

@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol, Self
 from falcon_cli import console
 from falcon_cli.batch.rows import RowId, row_id_of
 from falcon_cli.output import check_folder
-from falcon_cli.places import sync_folder
+from modeling.durable import sync_folder
 from modeling.errors import InvalidRequest, WriteFailed
 
 SYNC = 1.0  # seconds of answers that a power cut may take; a crash of the process takes none

@@ -14,6 +14,8 @@ SUMMARIES = {
     "chat": "Talk with a model.",
     "generate": "Complete a prompt, or a file of prompts.",
     "cache-prompt": "Read a document once, and keep the state behind it.",
+    "quantize": "Write a checkpoint with its weights in 4 or 8 bits.",
+    "perplexity": "Measure how well a model predicts a text, and how far it is from another.",
     "bench": "Measure how fast a model is here.",
     "doctor": "Look at this machine: devices, kernels, memory, packages.",
     "sessions": "List, show, export and remove conversations that were kept.",

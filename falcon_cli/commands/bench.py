@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -20,7 +20,7 @@ from falcon_cli.options import ANEW, Group, MannerOptions, ModelOptions, with_op
 from falcon_cli.output import STDOUT, destination
 from falcon_cli.ranges import MOST, parse_numbers, parse_pairs, parse_percentiles, parse_words
 from modeling.errors import DeviceUnavailable, FalconError, InvalidRequest
-from modeling.messages import DType, Kernels, ModelSpec, SamplingParams
+from modeling.messages import DType, Kernels, ModelSpec, Quantize, SamplingParams
 from modeling.timings import BenchCase, Conversation, Plan, Result
 
 DEPTH, BATCH, REPETITIONS, STATE_DEPTH = "0", "1", 5, "512"
@@ -36,6 +36,10 @@ DTypes = Annotated[
 KernelLists = Annotated[
     str, typer.Option(metavar="|".join(get_args(Kernels)), help="Which fast operations to use, or a list to compare.")
 ]
+Quantizations = Annotated[
+    str,
+    typer.Option(metavar="|".join(get_args(Quantize)), help="Pack the weights while they are loaded, or a list to compare."),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,7 @@ class SeveralModelOptions(ModelOptions):
     ] = None
     dtype: DTypes = "auto"  # type: ignore[assignment]  # lists of what it is there
     kernels: KernelLists = "auto"  # type: ignore[assignment]
+    quantize: Quantizations = "none"  # type: ignore[assignment]
     random_weights: Annotated[
         bool,
         typer.Option("--random-weights", help="Make the weights up on the device: MODEL needs a config.json only."),
@@ -61,6 +66,8 @@ class SeveralModelOptions(ModelOptions):
             parse_words("--dtype", value, get_args(DType))
         elif name == "kernels":
             parse_words("--kernels", value, get_args(Kernels))
+        elif name == "quantize":
+            parse_words("--quantize", value, get_args(Quantize))
         else:
             ModelOptions.check(name, value)
 
@@ -69,9 +76,12 @@ class SeveralModelOptions(ModelOptions):
         if self.names and self.model is not None:
             raise InvalidRequest(f"models are given twice, {self.names[0]} and --model {self.model}", "name all of them alike")
         for name in self.names or [self.chosen]:
-            for dtype in parse_words("--dtype", self.dtype, get_args(DType)):
-                for kernels in parse_words("--kernels", self.kernels, get_args(Kernels)):
-                    yield name, replace(self, names=None, model=name, dtype=dtype, kernels=kernels).spec()
+            for dtype, form, kernels in product(
+                parse_words("--dtype", self.dtype, get_args(DType)),
+                parse_words("--quantize", self.quantize, get_args(Quantize)),
+                parse_words("--kernels", self.kernels, get_args(Kernels)),
+            ):
+                yield name, replace(self, names=None, model=name, dtype=dtype, quantize=form, kernels=kernels).spec()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

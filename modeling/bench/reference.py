@@ -21,6 +21,7 @@ from torch import Tensor
 
 from modeling.bench.ceiling import settle
 from modeling.bench.track import Sample
+from modeling.layers.linear import quantization_name
 from modeling.models import LanguageModel
 from modeling.timings import BenchCase
 
@@ -109,6 +110,8 @@ class Reference:
 def _with_weights_of(model: LanguageModel, folder: Path) -> Any:
     """transformers' model on our parameters; None if they are not its own, name by name. Its buffers, which it computes itself,
     are its own."""
+    if quantization_name(model) is not None:
+        return None
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 

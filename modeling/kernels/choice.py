@@ -28,6 +28,7 @@ ROOMS = {
         "attention": "triton.attention",
         "causal_conv": "triton.conv",
         "gated_rms_norm": "triton.norm",
+        "packed_linear": "triton.dequantize",
         "rms_norm": "triton.norm",
         "selective_scan": "triton.scan",
         "ssd": "triton.ssd",

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+_PIECE = 2**18  # weights at a time: what is in between stays in a CPU's cache, and memory holds little beside the result
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,19 @@ class Packed4:
     def dequantized(self, dtype: torch.dtype) -> Tensor:
         """→ (out, in) in `dtype`: multiplied in fp32, then rounded once."""
         o, i = self.shape
-        codes = torch.stack([self.codes >> 4, self.codes & 15], dim=1).flatten()[: o * i]
         scales = self.scales.dequantized() if isinstance(self.scales, Scales8) else self.scales
-        weights = self.values[codes.long()] * scales.repeat_interleave(self.block)[: o * i]
-        return weights.to(dtype).view(o, i)
+        pairs = torch.cartesian_prod(self.values, self.values)  # 256 2: the two weights of each byte
+        weights = torch.empty(scales.numel() * self.block, dtype=dtype, device=self.codes.device)
+        piece = max(1, _PIECE // self.block)  # blocks
+        for start in range(0, scales.numel(), piece):
+            scale = scales[start : start + piece, None]
+            codes = self.codes[start * self.block // 2 : (start + piece) * self.block // 2].int()
+            values = pairs.index_select(0, codes).view(-1)
+            if values.numel() < scale.numel() * self.block:  # the last block may be short
+                values = F.pad(values, (0, scale.numel() * self.block - values.numel()))
+            torch.mul(values.view(-1, self.block), scale, out=values.view(-1, self.block))
+            weights[start * self.block : (start + piece) * self.block].copy_(values)
+        return weights[: o * i].view(o, i)
 
     @property
     def nbytes(self) -> int:
