@@ -196,7 +196,7 @@ class Batch:
                 raise InvalidRequest("the prompt is empty", "give at least one character")
             return phrasing.behind(ids, row.asked, row.tools), start
         if isinstance(row.asked, str):
-            return phrasing.of_text(row.asked, raw=row.raw), None
+            return phrasing.of_text(row.asked, row.tools, raw=row.raw), None
         return phrasing.of_messages(row.asked, row.tools), None
 
     def _seed_of(self, row_id: RowId) -> int:
