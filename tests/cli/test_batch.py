@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from falcon_cli.batch.journal import Done, File
+from falcon_cli.batch.meter import Meter
 from falcon_cli.batch.outbox import Outbox
 from falcon_cli.batch.rows import BadRow, Row, parse
 from modeling.errors import InvalidRequest, WriteFailed
@@ -219,6 +220,26 @@ def test_what_is_done_is_known_in_any_order() -> None:
         done.add(row_id)
     assert [done.take(row_id) for row_id in (1, "1", 2, 3, 4, 5, 6)] == [True, True, True, False, True, True, False]
     assert [done.take(7), done.take(7)] == [True, False], "the second row of that id has not been answered"
+
+
+def test_progress_tells_rows_tokens_a_second_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of what is still to be answered: rows that were there took no time."""
+    now = 0.0
+    monkeypatch.setattr("falcon_cli.batch.meter.time.monotonic", lambda: now)
+    meter = Meter(100, shown=True)
+    now = 1000.0
+    meter.skip(50)
+    assert capsys.readouterr().err == "0 rows, 1 were there\n"
+    for _ in range(11):
+        meter.token()
+    now = 1010.0
+    meter.row(10, failed=False)
+    assert capsys.readouterr().err == "" and meter.told() == "1 rows, 1 were there, 11 tokens, 1.1 tokens/s, 40 s left"
+    now = 1061.0
+    meter.row(39, failed=True)
+    assert capsys.readouterr().err == "2 rows, 1 were there, 1 failed, 11 tokens, 0.2 tokens/s, 1 s left\n"
 
 
 # ---- crash, interrupt, full disk ----
