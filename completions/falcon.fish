@@ -7,11 +7,11 @@ function __falcon_at --description 'Whether the words so far lead to this comman
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --against --batch-size --block-size --branch --budget --chat-template --color --compare --compute-dtype --device --device-map --dtype --fail-below --file --format --frequency-penalty --kernels --log-file --max-memory --max-new-tokens --max-shard-size --max-tokens --min-p --model --model-name-or-path --n-depth --n-gen --n-predict --n-prompt --output --output-file --percentiles --pg --plot --prefill-chunk --prefill-response --presence-penalty --prompt --quantize --repeat-last-n --repeat-penalty --repetition-penalty --repetitions --revision --seed --session --skip-modules --snapshot-memory --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --turns --type --typical-p -b -d -f -m -n -o -p -pg -r -s -t
+        else if contains -- $word --against --batch-size --block-size --branch --budget --chat-template --chunks --color --compare --compute-dtype --ctx-size --device --device-map --dtype --fail-below --file --format --frequency-penalty --kernels --kl-divergence-base --log-file --max-memory --max-new-tokens --max-shard-size --max-tokens --min-p --model --model-name-or-path --n-depth --n-gen --n-predict --n-prompt --output --output-file --percentiles --pg --plot --prefill-chunk --prefill-response --presence-penalty --prompt --quantize --repeat-last-n --repeat-penalty --repetition-penalty --repetitions --revision --seed --session --skip-modules --snapshot-memory --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --turns --type --typical-p --verify-text -b -c -d -f -m -n -o -p -pg -r -s -t
             set skip yes
         else if string match -q -- '-*' $word
             continue
-        else if contains -- (string join ' ' $path $word) 'bench' 'chat' 'completions' 'config' 'config path' 'config show' 'doctor' 'generate' 'help' 'quantize' 'sessions' 'sessions export' 'sessions list' 'sessions prune' 'sessions rename' 'sessions rm' 'sessions show'
+        else if contains -- (string join ' ' $path $word) 'bench' 'chat' 'completions' 'config' 'config path' 'config show' 'doctor' 'generate' 'help' 'perplexity' 'quantize' 'sessions' 'sessions export' 'sessions list' 'sessions prune' 'sessions rename' 'sessions rm' 'sessions show'
             set -a path $word
         else
             set position (math $position + 1)
@@ -31,6 +31,7 @@ complete -c falcon -n '__falcon_at "" 0' -a config -d 'Show what is settled, and
 complete -c falcon -n '__falcon_at "" 0' -a doctor -d 'Look at this machine: versions, devices, which kernels run and why not the others, memory, disks'
 complete -c falcon -n '__falcon_at "" 0' -a generate -d 'Complete a prompt'
 complete -c falcon -n '__falcon_at "" 0' -a help -d 'Explain a topic. Without one, list the topics'
+complete -c falcon -n '__falcon_at "" 0' -a perplexity -d 'Measure how well a model predicts a text'
 complete -c falcon -n '__falcon_at "" 0' -a quantize -d 'Write a checkpoint with its weights in 4 or 8 bits'
 complete -c falcon -n '__falcon_at "" 0' -a sessions -d 'List, show, export and remove conversations that were kept'
 complete -c falcon -n '__falcon_at ""' -l version -s V -d 'Show the version and exit'
@@ -200,8 +201,31 @@ complete -c falcon -n '__falcon_at "generate"' -l log-file -r -F -d 'Add what ha
 complete -c falcon -n '__falcon_at "generate"' -l debug -d 'Show the traceback of an error, and what libraries have to say'
 complete -c falcon -n '__falcon_at "generate"' -l stats -d 'Show counts and speeds on stderr at the end'
 complete -c falcon -n '__falcon_at "generate"' -l help -s h -d 'Show this message and exit'
-complete -c falcon -n '__falcon_at "help" 0' -x -a 'bench chat completions config doctor environment exit-codes generate help models quantize sampling sessions'
+complete -c falcon -n '__falcon_at "help" 0' -x -a 'bench chat completions config doctor environment exit-codes generate help models perplexity quantize sampling sessions'
 complete -c falcon -n '__falcon_at "help"' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "perplexity"' -l model -l model-name-or-path -s m -x -a 'demo demo-h1 (__fish_complete_directories)' -d 'Hugging Face id, local folder, demo or demo-h1'
+complete -c falcon -n '__falcon_at "perplexity"' -l revision -x -d 'Branch, tag or commit of a Hugging Face id'
+complete -c falcon -n '__falcon_at "perplexity"' -l offline -d 'Use what is on this machine; never the network'
+complete -c falcon -n '__falcon_at "perplexity"' -l dtype -l torch-dtype -x -a 'auto bfloat16 float16 float32' -d 'Number format of the weights; auto is the checkpoint\'s own'
+complete -c falcon -n '__falcon_at "perplexity"' -l device -x -a 'auto cuda cpu mps' -d 'Where to run'
+complete -c falcon -n '__falcon_at "perplexity"' -l device-map -x -a 'auto' -d 'Spread a large model over devices, host memory and disk'
+complete -c falcon -n '__falcon_at "perplexity"' -l max-memory -x -d 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+complete -c falcon -n '__falcon_at "perplexity"' -l kernels -x -a 'auto triton torch compile mamba-ssm' -d 'Which implementation of the fast operations to use'
+complete -c falcon -n '__falcon_at "perplexity"' -l prefill-chunk -x -d 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+complete -c falcon -n '__falcon_at "perplexity"' -l quantize -x -a 'none nf4 fp4 int8' -d 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+complete -c falcon -n '__falcon_at "perplexity"' -l double-quant -l no-double-quant -d 'Of 4 bits: pack the scales, too'
+complete -c falcon -n '__falcon_at "perplexity"' -l compute-dtype -x -a 'auto bfloat16 float16 float32' -d 'Number format of products with packed weights; auto is that of the model'
+complete -c falcon -n '__falcon_at "perplexity"' -l ctx-size -s c -x -d 'Tokens of a piece of the text (default: 512, or the base\'s)'
+complete -c falcon -n '__falcon_at "perplexity"' -l chunks -x -d 'Score no more than the first N pieces'
+complete -c falcon -n '__falcon_at "perplexity"' -l kl-divergence-base -r -F -d 'Write the log-probabilities of all tokens to a file'
+complete -c falcon -n '__falcon_at "perplexity"' -l kl-divergence -d 'Compare with the file of --kl-divergence-base'
+complete -c falcon -n '__falcon_at "perplexity"' -l json -d 'The result as one JSON document'
+complete -c falcon -n '__falcon_at "perplexity"' -l quiet -s q -d 'No notices and no progress'
+complete -c falcon -n '__falcon_at "perplexity"' -l no-progress -d 'No progress on stderr'
+complete -c falcon -n '__falcon_at "perplexity"' -l color -x -a 'auto always never' -d 'Colours; auto: on a terminal, unless NO_COLOR is set'
+complete -c falcon -n '__falcon_at "perplexity"' -l log-file -r -F -d 'Add what happens, with times, to a file'
+complete -c falcon -n '__falcon_at "perplexity"' -l debug -d 'Show the traceback of an error, and what libraries have to say'
+complete -c falcon -n '__falcon_at "perplexity"' -l help -s h -d 'Show this message and exit'
 complete -c falcon -n '__falcon_at "quantize" 0' -x -a 'demo demo-h1 (__fish_complete_directories)'
 complete -c falcon -n '__falcon_at "quantize"' -l revision -x -d 'Branch, tag or commit of a Hugging Face id'
 complete -c falcon -n '__falcon_at "quantize"' -l offline -d 'Use what is on this machine; never the network'
@@ -217,6 +241,8 @@ complete -c falcon -n '__falcon_at "quantize"' -l max-shard-size -x -d 'Of each 
 complete -c falcon -n '__falcon_at "quantize"' -l resume -d 'Go on where the same command was interrupted or killed'
 complete -c falcon -n '__falcon_at "quantize"' -l force -d 'Replace the checkpoint that is in DIR'
 complete -c falcon -n '__falcon_at "quantize"' -l dry-run -d 'Show what would become of each tensor; write nothing'
+complete -c falcon -n '__falcon_at "quantize"' -l verify -d 'Read DIR again and tell how far it is from MODEL on a text that comes along'
+complete -c falcon -n '__falcon_at "quantize"' -l verify-text -r -F -d 'Verify on this text (-: standard input)'
 complete -c falcon -n '__falcon_at "quantize"' -l json -d 'The result as one JSON document'
 complete -c falcon -n '__falcon_at "quantize"' -l quiet -s q -d 'No notices and no progress'
 complete -c falcon -n '__falcon_at "quantize"' -l no-progress -d 'No progress on stderr'

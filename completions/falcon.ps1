@@ -3,7 +3,7 @@
 Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
-    $valued = @('--against', '--batch-size', '--block-size', '--branch', '--budget', '--chat-template', '--color', '--compare', '--compute-dtype', '--device', '--device-map', '--dtype', '--fail-below', '--file', '--format', '--frequency-penalty', '--kernels', '--log-file', '--max-memory', '--max-new-tokens', '--max-shard-size', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--output', '--output-file', '--percentiles', '--pg', '--plot', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--quantize', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--skip-modules', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--turns', '--type', '--typical-p', '-b', '-d', '-f', '-m', '-n', '-o', '-p', '-pg', '-r', '-s', '-t')
+    $valued = @('--against', '--batch-size', '--block-size', '--branch', '--budget', '--chat-template', '--chunks', '--color', '--compare', '--compute-dtype', '--ctx-size', '--device', '--device-map', '--dtype', '--fail-below', '--file', '--format', '--frequency-penalty', '--kernels', '--kl-divergence-base', '--log-file', '--max-memory', '--max-new-tokens', '--max-shard-size', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--output', '--output-file', '--percentiles', '--pg', '--plot', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--quantize', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--skip-modules', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--turns', '--type', '--typical-p', '--verify-text', '-b', '-c', '-d', '-f', '-m', '-n', '-o', '-p', '-pg', '-r', '-s', '-t')
     $commands = @{
         'falcon' = [ordered]@{
             'bench' = 'Measure how fast a model is here, beside what this machine can do'
@@ -13,6 +13,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             'doctor' = 'Look at this machine: versions, devices, which kernels run and why not the others, memory, disks'
             'generate' = 'Complete a prompt'
             'help' = 'Explain a topic. Without one, list the topics'
+            'perplexity' = 'Measure how well a model predicts a text'
             'quantize' = 'Write a checkpoint with its weights in 4 or 8 bits'
             'sessions' = 'List, show, export and remove conversations that were kept'
         }
@@ -271,6 +272,38 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
+        'falcon perplexity' = [ordered]@{
+            '--model' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
+            '-m' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--torch-dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--device' = 'Where to run'
+            '--device-map' = 'Spread a large model over devices, host memory and disk'
+            '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+            '--kernels' = 'Which implementation of the fast operations to use'
+            '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
+            '--ctx-size' = 'Tokens of a piece of the text (default: 512, or the base''s)'
+            '-c' = 'Tokens of a piece of the text (default: 512, or the base''s)'
+            '--chunks' = 'Score no more than the first N pieces'
+            '--kl-divergence-base' = 'Write the log-probabilities of all tokens to a file'
+            '--kl-divergence' = 'Compare with the file of --kl-divergence-base'
+            '--json' = 'The result as one JSON document'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
         'falcon quantize' = [ordered]@{
             '--revision' = 'Branch, tag or commit of a Hugging Face id'
             '--offline' = 'Use what is on this machine; never the network'
@@ -289,6 +322,8 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--resume' = 'Go on where the same command was interrupted or killed'
             '--force' = 'Replace the checkpoint that is in DIR'
             '--dry-run' = 'Show what would become of each tensor; write nothing'
+            '--verify' = 'Read DIR again and tell how far it is from MODEL on a text that comes along'
+            '--verify-text' = 'Verify on this text (-: standard input)'
             '--json' = 'The result as one JSON document'
             '--quiet' = 'No notices and no progress'
             '-q' = 'No notices and no progress'
@@ -390,6 +425,17 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon generate --quantize' = @('none', 'nf4', 'fp4', 'int8')
         'falcon generate --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon generate --color' = @('auto', 'always', 'never')
+        'falcon perplexity --model' = @('demo', 'demo-h1')
+        'falcon perplexity --model-name-or-path' = @('demo', 'demo-h1')
+        'falcon perplexity -m' = @('demo', 'demo-h1')
+        'falcon perplexity --dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon perplexity --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon perplexity --device' = @('auto', 'cuda', 'cpu', 'mps')
+        'falcon perplexity --device-map' = @('auto')
+        'falcon perplexity --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon perplexity --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon perplexity --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon perplexity --color' = @('auto', 'always', 'never')
         'falcon quantize --type' = @('nf4', 'fp4', 'int8')
         'falcon quantize -t' = @('nf4', 'fp4', 'int8')
         'falcon quantize --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
@@ -402,7 +448,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon chat 0' = @('demo', 'demo-h1')
         'falcon completions 0' = @('bash', 'zsh', 'fish', 'powershell')
         'falcon doctor 0' = @('demo', 'demo-h1')
-        'falcon help 0' = @('bench', 'chat', 'completions', 'config', 'doctor', 'environment', 'exit-codes', 'generate', 'help', 'models', 'quantize', 'sampling', 'sessions')
+        'falcon help 0' = @('bench', 'chat', 'completions', 'config', 'doctor', 'environment', 'exit-codes', 'generate', 'help', 'models', 'perplexity', 'quantize', 'sampling', 'sessions')
         'falcon quantize 0' = @('demo', 'demo-h1')
     }
 

@@ -19,7 +19,7 @@ from modeling.quantization import Form
 
 HEAD = "lm_head"
 KEPT = ("x_proj", "dt_proj")
-"""Linear layers that stay plain: FalconMamba's two small ones around the time step. benchmarks/quantize.md has what each of
+"""Linear layers that stay plain: FalconMamba's two small ones around the time step. benchmarks/quality.md has what each of
 them costs and saves."""
 
 _PIECES = {
