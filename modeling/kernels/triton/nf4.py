@@ -13,8 +13,8 @@ One 32-bit word holds 8 neighbours of a row, so a tile of words is 8 tiles of we
 meets every eighth activation; activations that are *combed* (`combed`) have those side by side. Warps share the columns of a
 program's outputs, and their sums meet in the end.
 
-One row alone has no use for tensor cores: its weights stay in fp32 as the table has them (a shift, a shuffle, a product and sum),
-and the scale of a block multiplies its sum (`row4`). That rounds less than the law, which rounds every weight.
+One row alone has no use for tensor cores: its weights stay in fp32 as the table has them (shift, shuffle, product and sum), and
+the scale of a block multiplies its sum (`row4`). That rounds less than the law, which rounds every weight.
 """
 
 # Triton's language is typed by its own compiler.
