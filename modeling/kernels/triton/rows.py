@@ -112,7 +112,7 @@ def _normed(
         if bias is not None:
             total += tl.load(bias + i, mask=i < D, other=0.0).to(tl.float32)
         for part in tl.static_range(PARTS):
-            total += tl.load(parts + (part * rows * D).to(tl.int64) + at, mask=i < D, other=0.0)
+            total += tl.load(parts + (part * rows + row) * D + i, mask=i < D, other=0.0)
         v = total.to(v.dtype)
         tl.store(x + at, v, mask=i < D)
     v = v.to(scale.dtype).to(tl.float32)
