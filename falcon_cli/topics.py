@@ -78,6 +78,9 @@ a call; `model = "…"` in config.toml or FALCON_MODEL for all calls.
   --device-map auto --max-memory 0=10GiB,cpu=20GiB
                    spread a model that one device cannot hold
 
+  --quantize nf4   pack the weights in 4 bits while they are loaded (fp4, int8);
+                   `falcon quantize` writes them packed, once for all
+
 Models are kept in the cache of Hugging Face (HF_HOME); a gated one needs your
 token (HF_TOKEN, or `hf auth login`). Rule of thumb for memory: two bytes for
 each parameter in bfloat16, so 14 GB for 7B.

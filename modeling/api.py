@@ -38,7 +38,7 @@ from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 from modeling.generation.session import BUDGET, Session
-from modeling.layers.linear import quantization_name, weight_count
+from modeling.layers.linear import packed_count, quantization_name, weight_count
 from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
 from modeling.models import LanguageModel
 from modeling.quality.baseline import Baseline, keep
@@ -94,8 +94,9 @@ class OpenModel:
 
     def _identity(self, template: str | None) -> dict[str, str]:
         """The same for a template; None where text is fed without one."""
-        info = self.info
-        packed = f"{info.quantization}, {info.weights_bytes} bytes"  # which tells lists of what stays plain apart, too
+        info, model = self.info, self.engine.runner.model
+        assert isinstance(model, LanguageModel)
+        packed = f"{info.quantization}, {packed_count(model)} weights"  # which tells lists of what stays plain apart, too
         quantization = packed if info.quantization else "none"
         named = "none" if template is None else of_text(template)
         return identify(self.folder) | {"template": named, "dtype": info.dtype, "quantization": quantization}

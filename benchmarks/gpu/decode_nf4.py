@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,21 +112,24 @@ def error(found: Tensor, expected: Tensor) -> float:
 
 
 def check_exact() -> str:
-    """Weights one by one, through activations of one 1, and the plain copies: differences from the law."""
+    """Weights one by one, through activations of one 1, and the plain copies: differences from the law (one row: unrounded)."""
     wrong = []
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         for doubled in (True, False):
             weight = random_packed(256, 2048, doubled)
             law, matrix = weight.dequantized(dtype), Matrix4.of(weight)
             wrong.append(f"{int((dequantize.dequantized(weight, dtype) != law).sum())}")
-            for rows in (1, 16):
-                ones = torch.eye(2048, dtype=dtype, device=DEVICE)
+            for rows, count in ((1, 64), (16, 256)):
+                ones, expected = (
+                    torch.eye(2048, dtype=dtype, device=DEVICE),
+                    weight.dequantized(torch.float32) if rows == 1 else law,
+                )
                 for comb in (False, True):
-                    found = torch.full((512, 256), torch.nan, device=DEVICE)
-                    for i in range(0, 512, rows):
+                    found = torch.full((count, 256), torch.nan, device=DEVICE)
+                    for i in range(0, count, rows):
                         x = nf4.combed(ones[i : i + rows]) if comb else ones[i : i + rows]
                         packed.project(x, matrix, found[i : i + rows], combed=comb)
-                    wrong.append(f"{int((law[:, :512].float() != found.T).sum())}")
+                    wrong.append(f"{int((expected[:, :count].float() != found.T).sum())}")
     return "weights that differ: " + " ".join(wrong)
 
 
@@ -198,18 +201,29 @@ class Bench:
         return seconds(replay(run)) / len(quantized)
 
 
+def row_variants(d: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """Outputs, words at a time, warps, stages, splits, for one row."""
+    for words, warps in ((128, 1), (128, 4), (256, 2), (512, 4), (1024, 8)):
+        for outputs in (4, 8, 16, 32):
+            if d // 8 % words == 0 and 16 <= outputs * words // (32 * warps) <= 64:
+                yield outputs, words, warps, 1, 1
+
+
+def variants_of(o: int, d: int, rows: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """The same for more rows; words are those of a warp."""
+    for outputs, warps in ((64, 4), (32, 8), (32, 4), (16, 8)):
+        for words, stages in ((16, 3), (32, 3)):
+            for splits in (1,) if o > 8192 else (1, 2, 4):
+                if d // 8 % (splits * warps * words) == 0:
+                    yield outputs, words, warps, stages, splits
+
+
 def sweep(o: int, d: int, rows: int) -> str:
     bench, found = Bench(o, d, rows), {}
-    variants: list[tuple[int, int, int, int, int]] = []  # outputs, words, warps, stages, splits
-    for outputs, warps in ((64, 4), (64, 2), (32, 8), (32, 4), (16, 8), (128, 4)) if rows == 1 else ((64, 4), (32, 8), (32, 4)):
-        for words, stages in ((16, 3), (16, 5), (32, 3)) if rows == 1 else ((16, 3),):
-            variants += [(outputs, words, warps, stages, splits) for splits in ((1,) if o > 8192 else (1, 2, 4))]
-    for variant in variants:
+    for variant in row_variants(d) if rows == 1 else variants_of(o, d, rows):
         if left() < 25:
             break
         outputs, words, warps, stages, splits = variant
-        if d // 8 % (splits * warps * words):
-            continue
         try:
             found[variant] = bench.of(PackedBlocks(outputs, words, warps, stages), splits=splits)
         except Exception as problem:
@@ -308,14 +322,26 @@ def check_model(fields: dict[str, Any], rows: int) -> str:
     return f"logits of 2 layers {error(step.logits, model.step(inputs.ids, law)):.1e}"
 
 
+def kernels_of(run: Callable[[], None], layers: int) -> str:
+    """Where the time of a step goes, by kernel: µs and launches a layer. Kernels that overlap count twice."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        run()
+        torch.cuda.synchronize()
+    times = sorted(profile.key_averages(), key=lambda event: -event.device_time_total)[:8]
+    return "  ".join(f"{e.key[:20]} {e.device_time_total / layers:.1f} ({e.count / layers:.1f})" for e in times)
+
+
 def whole(fields: dict[str, Any], layers: int) -> str:
     found = []
     for four in (True, False):
         model = model_of(fields, layers, four)
         for rows in (1, 2, 8, 16) if four else (1,):
             step, _, _ = step_of(model, rows)
-            t = seconds(replay(step))
+            again = replay(step)
+            t = seconds(again)
             found.append(f"{'nf4' if four else 'bf16'} b={rows} {t * 1e3:.3f} ms {rows / t:.0f} tok/s")
+            if rows in (1, 8):
+                print(f"   {found[-1]}: {kernels_of(again, layers)}", flush=True)
         del model
         torch.cuda.empty_cache()
     return " | ".join(found)

@@ -37,6 +37,7 @@ def cache_prompt(
 ) -> ExitCode:
     """Read a document once, and keep the state behind it.
 
+    \b
     falcon cache-prompt -f doc.txt -o doc.fstate
     falcon generate --prompt-cache doc.fstate "What does it say about …?"
 

@@ -22,7 +22,7 @@ from modeling.checkpoint.reader import TORCH_DTYPES, Reader
 from modeling.checkpoint.shards import read_tensors
 from modeling.config import ModelConfig
 from modeling.errors import BadModelFile, InvalidRequest
-from modeling.layers.linear import PackedLinear, parts
+from modeling.layers.linear import PackedLinear, interleave, parts
 from modeling.messages import ModelSpec, ProgressSink
 from modeling.models import LanguageModel, build
 from modeling.quantization import Form
@@ -74,6 +74,8 @@ def load(
     plan = placement.plan(model, model.block_class, spec, need)
     with torch.inference_mode(False):  # whatever mode the caller is in, weights are tensors like any other
         fill(model, sites, plan, sources, reader, progress, partial(meanwhile, plan.main) if meanwhile else None)
+    if plan.resident:
+        interleave(model, dtype)
     model.placement = plan  # type: ignore[assignment]
     return model.requires_grad_(False).eval()
 

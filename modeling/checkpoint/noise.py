@@ -18,7 +18,7 @@ from modeling.checkpoint.quantized import replace
 from modeling.checkpoint.quantizer import layers_to_pack
 from modeling.config import ModelConfig
 from modeling.errors import InvalidRequest, MemoryExceeded
-from modeling.layers.linear import Linear, PackedLinear
+from modeling.layers.linear import Linear, PackedLinear, interleave
 from modeling.messages import ModelSpec
 from modeling.models import LanguageModel
 from modeling.quantization import Form
@@ -46,6 +46,7 @@ def random_model(config: ModelConfig, spec: ModelSpec, *, slots: int = 1, seed: 
         _fill(model, plan.main, seed)
     except torch.OutOfMemoryError:
         raise MemoryExceeded(f"{plan.main} ran out of memory while the weights were made", "choose a smaller model") from None
+    interleave(model, dtype)
     model.placement = plan  # type: ignore[assignment]
     return model.requires_grad_(False).eval()
 

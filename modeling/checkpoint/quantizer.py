@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from modeling.errors import DeviceUnavailable, InvalidRequest
-from modeling.kernels.packed import Packed, Packed4, Packed8, Scales8
+from modeling.kernels.packed import Packed4, Packed8, Scales8
 from modeling.layers.linear import Linear
 from modeling.quantization import Form
 
 HEAD = "lm_head"
 KEPT = ("x_proj", "dt_proj")
-"""Linear layers that stay plain: FalconMamba's two small ones around the time step. benchmarks/quantize.md has what each of
+"""Linear layers that stay plain: FalconMamba's two small ones around the time step. benchmarks/quality.md has what each of
 them costs and saves."""
 
 _PIECES = {
@@ -76,7 +76,7 @@ def _named(name: str, pattern: str) -> bool:
 
 
 @torch.no_grad()
-def pack(weight: Tensor, form: Form) -> Packed:
+def pack(weight: Tensor, form: Form) -> Packed4 | Packed8:
     """weight (out, in), of any floating dtype, on the CPU or a GPU → the same numbers in `form`, there.
 
     What bitsandbytes gives for the whole weight, in pieces: blocks and rows know nothing of each other. int8 goes by way of

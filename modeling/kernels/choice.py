@@ -34,7 +34,7 @@ ROOMS = {
         "ssd": "triton.ssd",
         "swiglu": "triton.swiglu",
     },
-    "mamba-ssm": dict.fromkeys(("causal_conv", "selective_scan", "ssd"), "mamba_ssm"),
+    "mamba-ssm": dict.fromkeys(("causal_conv", "selective_scan", "ssd"), "mamba_ssm") | {"packed_linear": "triton.dequantize"},
 }
 """For each choice but "torch": operation → the module of `modeling.kernels` that has its fast twin."""
 

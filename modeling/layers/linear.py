@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modeling import kernels
-from modeling.kernels.packed import Packed, Packed4, Packed8, Scales8
+from modeling.kernels import bitsandbytes
+from modeling.kernels.packed import Interleaved4, Packed, Packed4, Packed8, Scales8
 from modeling.quantization import Form
 
 Parts = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
@@ -48,6 +49,7 @@ class PackedLinear(nn.Module):
         self.shape = shape
         self.form = form
         self.compute_dtype = compute_dtype
+        self.interleaved = False
         for name, (size, dtype) in parts(shape, form).items():
             # past register_parameter, which wants names without dots
             self._parameters[name] = nn.Parameter(torch.empty(size, dtype=dtype), requires_grad=False)
@@ -65,12 +67,30 @@ class PackedLinear(nn.Module):
         bias = bias if bias is None else bias.to(dtype)
         return kernels.packed_linear(x.to(dtype), self.packed, bias).to(x.dtype)
 
+    @torch.inference_mode(False)
+    def interleave(self) -> None:
+        """Lay the weight out for the CPU's kernels, where there are some that serve; it cannot be laid back."""
+        packed = self.packed
+        if not isinstance(packed, Packed4) or self.form.type == "int8":
+            return
+        if packed.codes.device.type != "cpu" or self.shape[1] % self.form.block or bitsandbytes.library() is None:
+            return
+        laid = Interleaved4.of(packed, self.form.type)
+        for name in [name for name in self._parameters if name.startswith("weight")]:
+            del self._parameters[name]
+        for name, part in {"weight": laid.codes, "weight.absmax": laid.scales, "weight.quant_map": laid.values}.items():
+            self._parameters[name] = nn.Parameter(part, requires_grad=False)
+        self.interleaved = True
+
     @property
     def packed(self) -> Packed:
         """The weight as the kernels take it: views of the parameters."""
         part = {name: entry.detach() for name, entry in self._parameters.items() if entry is not None}
         if self.form.type == "int8":
             return Packed8(part["weight"], part["SCB"])
+        if self.interleaved:
+            tensors = (part["weight"], part["weight.absmax"], part["weight.quant_map"])
+            return Interleaved4(*tensors, self.shape, self.form.block, self.form.type)
         scales: Tensor | Scales8 = part["weight.absmax"]
         if self.form.double:
             values, absmax = part["weight.nested_quant_map"], part["weight.nested_absmax"]
@@ -99,7 +119,7 @@ def parts(shape: tuple[int, int], form: Form) -> Parts:
     return found
 
 
-def tensors(packed: Packed) -> dict[str, Tensor]:
+def tensors(packed: Packed4 | Packed8) -> dict[str, Tensor]:
     """The other way round: a packed weight as parts."""
     if isinstance(packed, Packed8):
         return {"weight": packed.codes, "SCB": packed.scales}
@@ -111,12 +131,24 @@ def tensors(packed: Packed) -> dict[str, Tensor]:
     return found | {"weight.absmax": scales.codes} | {f"weight.{name}": part for name, part in nested.items()}
 
 
+def interleave(model: nn.Module, dtype: torch.dtype) -> None:
+    """Lay out packed weights that are on the CPU for its kernels, if products are made in the `dtype` that these know."""
+    for module in model.modules():
+        if isinstance(module, PackedLinear) and (module.compute_dtype or dtype) == torch.bfloat16:
+            module.interleave()
+
+
 def weight_count(model: nn.Module) -> int:
     """How many numbers a model has learned: those of a packed weight count one by one, its scales not at all."""
     layers = [module for module in model.modules() if isinstance(module, PackedLinear)]
     packing = {id(entry) for layer in layers for name, entry in layer._parameters.items() if name != "bias"}
     plain = sum(entry.numel() for entry in model.parameters() if id(entry) not in packing)
-    return plain + sum(layer.shape[0] * layer.shape[1] for layer in layers)
+    return plain + packed_count(model)
+
+
+def packed_count(model: nn.Module) -> int:
+    """How many of them are packed."""
+    return sum(module.shape[0] * module.shape[1] for module in model.modules() if isinstance(module, PackedLinear))
 
 
 def quantization_name(model: nn.Module) -> str | None:

@@ -390,7 +390,7 @@ print(json.dumps({"grown": grown, "largest": largest, "whole": planned.conversio
 def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
     """A model of 170 MB whose largest tensor has 17 MB, from a file with a hole: three such tensors and 16 MB of buffers do.
 
-    What layers of 34B's size need is in benchmarks/quantize.md.
+    What layers of 34B's size need is in benchmarks/quality.md.
     """
     from modeling.checkpoint.load import blueprint
     from modeling.config import parse_config

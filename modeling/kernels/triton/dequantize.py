@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
-from modeling.kernels.packed import Packed, Packed4, Packed8, Scales8
+from modeling.kernels.packed import Interleaved4, Packed, Packed4, Packed8, Scales8
 from modeling.kernels.triton.nf4 import scale_of
 
 BYTES, WARPS = 4096, 8  # codes of one program
@@ -25,6 +25,7 @@ def packed_linear(x: Tensor, weight: Packed, bias: Tensor | None = None) -> Tens
 
 def dequantized(weight: Packed, dtype: torch.dtype, size: int = BYTES, warps: int = WARPS) -> Tensor:
     """(o, d) in `dtype`, equal to `weight.dequantized(dtype)` bit by bit."""
+    assert not isinstance(weight, Interleaved4)  # those are laid out for a CPU
     out = torch.empty(weight.shape, dtype=dtype, device=weight.codes.device)
     if isinstance(weight, Packed8):
         o, d = weight.shape

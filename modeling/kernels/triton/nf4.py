@@ -12,6 +12,9 @@ exactly what the law says (`packed.Packed4.dequantized`) has to
 One 32-bit word holds 8 neighbours of a row, so a tile of words is 8 tiles of weights, one for each place in the word. Place p
 meets every eighth activation; activations that are *combed* (`combed`) have those side by side. Warps share the columns of a
 program's outputs, and their sums meet in the end.
+
+One row alone has no use for tensor cores: its weights stay in fp32 as the table has them (shift, shuffle, product and sum), and
+the scale of a block multiplies its sum (`row4`). That rounds less than the law, which rounds every weight.
 """
 
 # Triton's language is typed by its own compiler.
@@ -30,6 +33,7 @@ import triton.language as tl
 from torch import Tensor
 
 from modeling.kernels.packed import Packed4, Scales8
+from modeling.kernels.triton.launch import wait
 from modeling.kernels.triton.rows import dot
 
 
@@ -92,18 +96,30 @@ def decoder(table: tuple[float, ...], dtype: torch.dtype) -> str:
     A lane makes its entry of the table from constants by the bits of its number. All this is the same every time, and the
     compiler does it once.
     """
-    lines = ["{ .reg .u32 l, m; .reg .pred p<4>; .reg .f32 t, u, v<16>; mov.u32 l, %laneid;"]
-    lines += [f"and.b32 m, l, {1 << bit}; setp.ne.u32 p{bit}, m, 0;" for bit in range(4)]
-    entries = [f"0f{struct.unpack('<I', struct.pack('<f', value))[0]:08X}" for value in table]
-    for bit in range(4):
-        entries, pairs = [f"v{i}" for i in range(len(entries) // 2)], list(zip(entries[::2], entries[1::2], strict=True))
-        lines += [f"selp.f32 v{i}, {high}, {low}, p{bit};" for i, (low, high) in enumerate(pairs)]
+    lines = _entry(table)
     if dtype == torch.float32:
         return " ".join((*lines, "shfl.sync.idx.b32 t, v0, $1, 31, 0xffffffff; mul.rn.f32 $0, t, $2; }"))
     to = {torch.bfloat16: "bf16x2", torch.float16: "f16x2"}[dtype]
     for value, word, scale in (("t", "$1", "$3"), ("u", "$2", "$4")):
         lines.append(f"shfl.sync.idx.b32 {value}, v0, {word}, 31, 0xffffffff; mul.rn.f32 {value}, {value}, {scale};")
     return " ".join((*lines, f"cvt.rn.{to}.f32 $0, u, t; }}"))
+
+
+@cache
+def unscaled(table: tuple[float, ...]) -> str:
+    """PTX: words, already shifted → values of the table in fp32."""
+    return " ".join((*_entry(table), "shfl.sync.idx.b32 $0, v0, $1, 31, 0xffffffff; }"))
+
+
+def _entry(table: tuple[float, ...]) -> list[str]:
+    """The beginning of a block of PTX: a lane's entry of the table is in v0."""
+    lines = ["{ .reg .u32 l, m; .reg .pred p<4>; .reg .f32 t, u, v<16>; mov.u32 l, %laneid;"]
+    lines += [f"and.b32 m, l, {1 << bit}; setp.ne.u32 p{bit}, m, 0;" for bit in range(4)]
+    entries = [f"0f{struct.unpack('<I', struct.pack('<f', value))[0]:08X}" for value in table]
+    for bit in range(4):
+        entries, pairs = [f"v{i}" for i in range(len(entries) // 2)], list(zip(entries[::2], entries[1::2], strict=True))
+        lines += [f"selp.f32 v{i}, {high}, {low}, p{bit};" for i, (low, high) in enumerate(pairs)]
+    return lines
 
 
 @triton.jit
@@ -183,3 +199,58 @@ def product4(
             inputs = tl.load(x + r[None, None, :] * stride + column[:, :, None], mask=inside, other=0.0)
             acc = dot(_decoded(words >> (4 * place), scales, m[5], x, DECODE), inputs, acc)
     return tl.sum(acc, axis=0)
+
+
+@triton.jit
+def row4(
+    x, m, o, split, O: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, OUTPUTS: tl.constexpr,
+    WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """W x (OUTPUTS, 1) in fp32 over the columns of a split: one row x (D), W (O, D) in m = (codes, scales, …, values).
+
+    The first words are on their way before the kernel ahead, which makes x, has ended.
+    """
+    SHARED: tl.constexpr = BLOCK // 8 if BLOCK < 32 else 4  # neighbouring words of one block, which one thread has
+    first = split * SPAN
+    line, scale_line = (o * (D // 8))[:, None], (o * (D // BLOCK))[:, None]
+    words = _row_words(m, line, first, o, O, D, WORDS, EVEN)
+    wait(PDL)
+    total = tl.zeros((OUTPUTS, WORDS // SHARED), dtype=tl.float32)
+    for done in tl.range(0, SPAN, WORDS, num_stages=1):
+        start, following = first + done, words
+        if SPAN > WORDS:  # the last one asks for nothing
+            end = tl.where(done + WORDS < SPAN, O, 0)
+            following = _row_words(m, line, start + WORDS, o, end, D, WORDS, False)
+        word = start + tl.arange(0, WORDS)
+        acc = tl.zeros((OUTPUTS, WORDS), dtype=tl.float32)
+        for place in tl.static_range(8):
+            column = word + place * (D // 8) if COMBED else word * 8 + (place ^ 1)
+            inputs = _loaded(x + column, None if EVEN else word < D // 8).to(tl.float32)
+            acc += _looked_up(words >> (4 * place), m[5], DECODE) * inputs[None, :]
+        sums = tl.sum(tl.reshape(acc, (OUTPUTS, WORDS // SHARED, SHARED)), axis=2)
+        at = start + tl.arange(0, WORDS // SHARED) * SHARED
+        inside = None if EVEN else (o < O)[:, None] & (at < D // 8)[None, :]
+        total += sums * scale_of(m, scale_line + (at // (BLOCK // 8))[None, :], inside, GROUP, True, DECODE is not None)
+        words = following
+    return tl.sum(total, axis=1)[:, None]
+
+
+@triton.jit
+def _row_words(m, line, start, o, end, D: tl.constexpr, WORDS: tl.constexpr, EVEN: tl.constexpr):
+    word = start + tl.arange(0, WORDS)
+    at = m[0] + line + word[None, :]
+    if EVEN:
+        words = tl.load(at, eviction_policy="evict_first")
+    else:
+        words = tl.load(at, mask=(o < end)[:, None] & (word < D // 8)[None, :], other=0, eviction_policy="evict_first")
+    return words
+
+
+@triton.jit
+def _looked_up(words, values, DECODE: tl.constexpr):
+    """The table's values (fp32) of the codes in the low bits of `words`."""
+    if DECODE is None:
+        found = tl.load(values + (words & 15))
+    else:
+        found = tl.inline_asm_elementwise(DECODE, "=r,r", [words], tl.float32, True, 1)
+    return found

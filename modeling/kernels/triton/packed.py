@@ -20,7 +20,7 @@ from torch import Tensor
 
 from modeling.kernels.triton.int8 import Matrix8, product8
 from modeling.kernels.triton.launch import overlaps, release, wait
-from modeling.kernels.triton.nf4 import Matrix4, decoder, product4
+from modeling.kernels.triton.nf4 import Matrix4, decoder, product4, row4, unscaled
 from modeling.kernels.triton.projection import PROCESSORS, Convolved
 from modeling.kernels.triton.rows import comb, convolved, of_output, silu, window
 
@@ -39,11 +39,13 @@ class PackedBlocks:
     stages: int = 3
 
 
-def choose(rows: int, outputs: int, width: int, splits: int = 1) -> PackedBlocks:
+def choose(rows: int, outputs: int, matrix: PackedMatrix, splits: int = 1) -> PackedBlocks:
     """Block sizes by shape: outputs enough to make activations cheap, few enough to keep all processors at work (compiled
     instructions a weight: 4.4 with 64 outputs, 4.6 with 32, 4.9 with 16; benchmarks/gpu/decode_nf4.py). So many warps that the
     width is all theirs, without a rest, if that can be."""
-    each, words = outputs * splits / PROCESSORS, width // 8
+    each, words = outputs * splits / PROCESSORS, matrix.shape[1] // 8
+    if rows == 1 and isinstance(matrix, Matrix4):
+        return _choose_row(words // splits)
     blocks = PackedBlocks(16 if rows > 32 or each < 24 else 64 if each >= 96 and rows <= 16 else 32)
     for warps in (4, 2) if rows > 32 or blocks.outputs == 64 else (8, 4, 2):
         if words % (splits * warps * blocks.words) == 0:
@@ -51,6 +53,12 @@ def choose(rows: int, outputs: int, width: int, splits: int = 1) -> PackedBlocks
     while blocks.warps > 1 and words < splits * blocks.warps * blocks.words:  # some would have no columns
         blocks = replace(blocks, warps=blocks.warps // 2)
     return blocks
+
+
+def _choose_row(words: int) -> PackedBlocks:
+    """The same for one row of 4-bit codes: four words and eight outputs for each thread."""
+    at_once = next((n for n in (512, 256, 128) if words % n == 0), 128)
+    return PackedBlocks(8, at_once, max(1, at_once // 128))
 
 
 def project(
@@ -62,7 +70,7 @@ def project(
     Here and below: x and `matrix` have one dtype to meet in, that of x; rows of x may lie apart; `combed`: x is (`nf4.combed`).
     """
     b, o = x.shape[0], matrix.shape[0]
-    blocks = blocks or choose(b, o, matrix.shape[1])
+    blocks = blocks or choose(b, o, matrix)
     _plain[(triton.cdiv(o, blocks.outputs),)](
         x, _tensors(matrix), bias, multiplier, residual, out, b, x.stride(0), **_options(x, matrix, o, blocks, 1, combed)
     )
@@ -73,7 +81,7 @@ def project_parts(
 ) -> None:
     """parts (s, b, o) fp32 of x Wᵀ, each over its share of the columns: Σ parts is the product."""
     splits, b, o = parts.shape
-    blocks = blocks or choose(b, o, matrix.shape[1], splits)
+    blocks = blocks or choose(b, o, matrix, splits)
     _parts[(triton.cdiv(o, blocks.outputs), splits)](
         x, _tensors(matrix), parts, b, x.stride(0), **_options(x, matrix, o, blocks, splits, combed)
     )
@@ -85,7 +93,7 @@ def project_gated(
 ) -> None:  # fmt: skip
     """out (b, f) = (U x) · SiLU(multiplier · G x), x (b, d); matrix (2f, d): G's rows, then U's; bias (2f) alike."""
     b, f = x.shape[0], matrix.shape[0] // 2
-    blocks = blocks or choose(b, 2 * f, matrix.shape[1])
+    blocks = blocks or choose(b, 2 * f, matrix)
     _gated[(triton.cdiv(f, blocks.outputs),)](
         x, _tensors(matrix), bias, multiplier, out, b, x.stride(0), OUT_COMBED=out_combed,
         **_options(x, matrix, f, blocks, 1, combed),
@@ -99,7 +107,7 @@ def project_convolved(
     """out (b, o) = scale ∘ (x Wᵀ + bias), of which `conv` takes some on their way, as in `projection.project_convolved`."""
     b, o, (c, k) = x.shape[0], matrix.shape[0], conv.weight.shape
     assert conv.state.stride() == (c * k, 1, c), "a convolution's state lies tap by tap"
-    blocks = blocks or choose(b, o, matrix.shape[1])
+    blocks = blocks or choose(b, o, matrix)
     _convolved[(triton.cdiv(o, blocks.outputs),)](
         x, _tensors(matrix), bias, scale, out, conv.weight, conv.bias, conv.state, conv.active, conv.first, b, x.stride(0),
         C=c, K=k, **_options(x, matrix, o, blocks, 1, combed),
@@ -120,13 +128,19 @@ def _options(x: Tensor, matrix: PackedMatrix, outputs: int, blocks: PackedBlocks
     span = triton.cdiv(triton.cdiv(d, 8), splits * blocks.warps * blocks.words) * blocks.words  # of one warp
     even = outputs % blocks.outputs == 0 and 8 * splits * blocks.warps * span == d
     form: dict[str, Any] = {"BITS": 8, "BLOCK": 0, "GROUP": 0, "DECODE": None}
+    alone = b == 1 and isinstance(matrix, Matrix4)
     if isinstance(matrix, Matrix4):
-        ptx = None if triton.knobs.runtime.interpret else decoder(matrix.table, x.dtype)
-        form = {"BITS": 4, "BLOCK": matrix.block, "GROUP": matrix.group, "DECODE": ptx}
+        ptx = unscaled(matrix.table) if alone else decoder(matrix.table, x.dtype)
+        ptx_or_none = None if triton.knobs.runtime.interpret else ptx
+        form = {"BITS": 4, "BLOCK": matrix.block, "GROUP": matrix.group, "DECODE": ptx_or_none}
+    if alone:
+        span = triton.cdiv(triton.cdiv(d, 8), splits * blocks.words) * blocks.words
+        even = outputs % blocks.outputs == 0 and 8 * splits * span == d
     return form | {
-        "O": outputs, "D": d, "OUTPUTS": blocks.outputs, "ROWS": max(8, triton.next_power_of_2(b)), "WORDS": blocks.words,
-        "SPAN": span, "WARPS": blocks.warps, "STAGES": blocks.stages if narrow else 1, "EVEN": even, "COMBED": combed,
-        "AHEAD": AHEAD and even and pdl, "PDL": pdl, "num_warps": blocks.warps, "launch_pdl": pdl,
+        "O": outputs, "D": d, "OUTPUTS": blocks.outputs, "ROWS": 1 if alone else max(8, triton.next_power_of_2(b)),
+        "WORDS": blocks.words, "SPAN": span, "WARPS": blocks.warps, "STAGES": blocks.stages if narrow else 1, "EVEN": even,
+        "COMBED": combed, "AHEAD": AHEAD and even and pdl and not alone, "PDL": pdl, "num_warps": blocks.warps,
+        "launch_pdl": pdl,
     }  # fmt: skip
 
 
@@ -145,12 +159,13 @@ def _begin(
     m, split, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr,
     SPAN: tl.constexpr, WARPS: tl.constexpr, AHEAD: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """This program's outputs and all rows; when it returns, the kernel before has ended."""
+    """This program's outputs and all rows; when it returns, the kernel before has ended, but for one row: `row4` waits."""
     release(PDL)
     o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
     if AHEAD:
         _ahead(m, o, split, O, D * BITS // 8, SPAN * WARPS * BITS)
-    wait(PDL)
+    if ROWS > 1:
+        wait(PDL)
     return o, r
 
 
@@ -159,8 +174,11 @@ def _product(
     x, m, o, r, b, stride, split, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr,
     GROUP: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr,
     WARPS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
-    if BITS == 4:
+    if ROWS == 1:
+        y = row4(x, m, o, split, O, D, BLOCK, GROUP, OUTPUTS, WORDS, SPAN, EVEN, COMBED, DECODE, PDL)
+    elif BITS == 4:
         y = product4(
             x, m, o, r, b, stride, split, O, D, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
         )  # fmt: skip
@@ -179,7 +197,8 @@ def _plain(
     """out = residual + multiplier · (x Wᵀ + bias)."""
     o, r = _begin(m, 0, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
     y = _product(
-        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
+        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE,
+        PDL,
     )  # fmt: skip
     if bias is not None:
         y += of_output(bias, o, O)
@@ -202,7 +221,7 @@ def _parts(
     o, r = _begin(m, split, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
     y = _product(
         x, m, o, r, b, stride, split, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED,
-        DECODE,
+        DECODE, PDL,
     )  # fmt: skip
     tl.store(parts + (split * b + r[None, :]) * O + o[:, None], y, mask=(r < b)[None, :] & (o < O)[:, None])
 
@@ -217,11 +236,12 @@ def _gated(
     """out = (U x) · SiLU(multiplier · G x), W (2·O, D) = G over U."""
     o, r = _begin(m, 0, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
     gate = _product(
-        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
+        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE,
+        PDL,
     )  # fmt: skip
     y = _product(
         x, m, o + O, r, b, stride, 0, 2 * O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED,
-        DECODE,
+        DECODE, PDL,
     )  # fmt: skip
     if bias is not None:
         gate += of_output(bias, o, O)
@@ -241,7 +261,8 @@ def _convolved(
     """out = scale ∘ (x Wᵀ + bias), of which the outputs first … first+C−1 go through the convolution."""
     o, r = _begin(m, 0, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
     y = _product(
-        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
+        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE,
+        PDL,
     )  # fmt: skip
     if bias is not None:
         y += of_output(bias, o, O)
