@@ -112,7 +112,7 @@ def error(found: Tensor, expected: Tensor) -> float:
 
 
 def check_exact() -> str:
-    """Weights one by one, through activations of one 1, and the plain copies: differences from the law (one row: unrounded, by more than 2e-5)."""
+    """Weights one by one, through activations of one 1, and the plain copies: differences from the law (one row: unrounded, beyond 2e-5)."""
     wrong = []
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         for doubled in (True, False):
