@@ -112,7 +112,8 @@ def error(found: Tensor, expected: Tensor) -> float:
 
 
 def check_exact() -> str:
-    """Weights one by one, through activations of one 1, and the plain copies: differences from the law (one row: unrounded, beyond 2e-5)."""
+    """Weights one by one, through activations of one 1, and the plain copies: those that differ from the law; one row's do not
+    get rounded, and count beyond 2e-5."""
     wrong = []
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         for doubled in (True, False):
