@@ -339,10 +339,3 @@ def test_products_may_be_made_in_another_dtype(tiny: Callable[..., Path]) -> Non
         one, other = plain(IDS), exact(IDS)
     assert not torch.equal(one, other)
     torch.testing.assert_close(one, other, atol=0.1, rtol=0.1)
-
-
-def test_fused_steps_do_not_take_packed_weights_for_plain_ones(tiny: Callable[..., Path]) -> None:
-    from modeling.decode.programs import programs_for
-
-    model = opened(tiny("falcon_mamba"), quantize="nf4")
-    assert programs_for(model, model.make_state(1), 16) is None
