@@ -19,6 +19,7 @@ from modeling.checkpoint.files import find
 from modeling.checkpoint.load import load
 from modeling.config import load_config
 from modeling.errors import BadModelFile, DeviceUnavailable, InvalidRequest, UnsupportedConfig
+from modeling.kernels import bitsandbytes
 from modeling.kernels.packed import Packed4
 from modeling.layers.linear import PackedLinear, weight_count
 from modeling.messages import ModelSpec
@@ -297,10 +298,17 @@ def test_a_quantized_checkpoint_is_not_quantized_otherwise(saved: Callable[..., 
 def test_without_bitsandbytes_packed_files_are_read_and_packing_says_what_it_needs(
     saved: Callable[..., Path], tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder = saved("falcon_h1", "nf4-dq")  # while it is there
     monkeypatch.setitem(__import__("sys").modules, "bitsandbytes", None)
     monkeypatch.setattr("modeling.checkpoint.quantizer.find_spec", lambda name: None)
-    with torch.inference_mode():
-        assert opened(saved("falcon_h1", "nf4-dq"))(IDS).isfinite().all()
+    bitsandbytes.library.cache_clear()
+    try:
+        for dtype in ("float32", "bfloat16"):
+            with torch.inference_mode():
+                assert opened(folder, dtype=dtype)(IDS).isfinite().all()
+        assert bitsandbytes.library() is None
+    finally:
+        bitsandbytes.library.cache_clear()
     with pytest.raises(DeviceUnavailable, match="bitsandbytes") as caught:
         opened(tiny("falcon_h1"), quantize="nf4")
     assert caught.value.hint == "pip install 'falcon-cli[quant]'"
