@@ -19,11 +19,12 @@ from triton import knobs, next_power_of_2
 from modeling.config import FalconH1Config
 from modeling.decode.inputs import StepInputs
 from modeling.decode.packing import laid_together, matrix_of, runs_in
-from modeling.kernels.triton import attention_step, mamba2_step, matrix
+from modeling.kernels.triton import attention_step, mamba2_step, matrix, packed
 from modeling.kernels.triton.attention_step import Past
 from modeling.kernels.triton.launch import overlaps
 from modeling.kernels.triton.mamba2_step import Recurrence
 from modeling.kernels.triton.matrix import Matrix, combs
+from modeling.kernels.triton.nf4 import Matrix4
 from modeling.kernels.triton.projection import (
     MAX_ROWS,
     Blocks,
@@ -190,6 +191,10 @@ def _even(width: int, most: int, outputs: int) -> Blocks | None:
     return Blocks(2, columns) if columns >= 2048 else Blocks(outputs, columns, 4)
 
 
+def _whole(parts: Parts, weight: Matrix) -> Parts:
+    return (1, *parts[1:]) if isinstance(weight, Matrix4) else parts
+
+
 class FalconH1Step:
     """Extends slots 0 … rows−1 by the tokens in `inputs.ids`. A call only enqueues kernels, so it can be captured in a graph.
 
@@ -229,6 +234,10 @@ class FalconH1Step:
         if not self.alone:
             self.pdl = rows == 1 and overlaps(self.device)
             plan = self.plan
+            if rows == 1:  # there are no parts of what is 4-bit
+                plan.down_parts = _whole(plan.down_parts, first.down[0])
+                plan.ssm_parts = _whole(plan.ssm_parts, first.ssm_out[0])
+                plan.attention_parts = _whole(plan.attention_parts, first.attention_out[0])
             count = max(plan.ssm_parts[0] + plan.attention_parts[0], plan.down_parts[0])
             self.parts = torch.empty(count, rows, c.hidden_size, dtype=torch.float32, device=self.device)
 
@@ -278,10 +287,7 @@ class FalconH1Step:
                 blocks=plan.inputs,
             )  # fmt: skip
             self._mix(layer)
-            split = plan.ssm_parts[0]
-            matrix.project_parts(self.mixed, layer.ssm_out[0], self.parts[:split], plan.ssm_parts[1:])
-            parts = self.parts[: split + plan.attention_parts[0]]
-            matrix.project_parts(self.attended, layer.attention_out[0], parts[split:], plan.attention_parts[1:])
+            parts = self._mixed(layer)
             combed = self._normed(layer.added.norm, layer.mlp_norm.eps, layer.gate_up, parts, layer.added.mixers_bias)
             out_combed = combed and combs(layer.down[0])
             matrix.project_gated(
@@ -294,6 +300,18 @@ class FalconH1Step:
         multiplier = self.multipliers.lm_head
         matrix.project(self.u, self.head, self.logits, multiplier=multiplier, combed=combed, blocks=plan.head)
 
+    def _mixed(self, layer: _Layer) -> Tensor:
+        """The parts of both mixers' outputs."""
+        (of_mamba, _), (of_attention, _), plan = layer.ssm_out, layer.attention_out, self.plan
+        if self.rows == 1 and isinstance(of_mamba, Matrix4) and isinstance(of_attention, Matrix4):
+            packed.project_pair((self.mixed, of_mamba), (self.attended, of_attention), self.parts[0])
+            return self.parts[:1]
+        split = plan.ssm_parts[0]
+        parts = self.parts[: split + plan.attention_parts[0]]
+        matrix.project_parts(self.mixed, of_mamba, parts[:split], plan.ssm_parts[1:], combs(of_mamba))
+        matrix.project_parts(self.attended, of_attention, parts[split:], plan.attention_parts[1:], combs(of_attention))
+        return parts
+
     def _normed(self, weight: Tensor, eps: float, reader: Matrix, parts: Tensor | None, bias: Tensor | None) -> bool:
         """h grows by the parts, and u becomes its norm as `reader` wants it: combed or not."""
         normed(self.h, weight, eps, self.u, parts, bias, combs(reader), self.pdl)
@@ -304,8 +322,9 @@ class FalconH1Step:
         m = self.multipliers
         of_attention, of_mamba = (1.0, 1.0) if self.alone else (m.attention_out, m.ssm_out)
         splits, channels, past, mixer = self.splits, self.channels, layer.past, layer.recurrence
+        combed, mixed_combed = combs(layer.attention_out[0]), combs(layer.ssm_out[0])
         attention = (self.projected, self.query, self.heads, past, self.turns, self.partials, splits)
-        mamba = (self.projected, mixer, layer.ssm, past.active, self.unnormed, self.mixed, channels, of_mamba)
+        mamba = (self.projected, mixer, layer.ssm, past.active, self.unnormed, self.mixed, channels, of_mamba, mixed_combed)
         if self.rows <= BESIDE:
             mamba2_step.mix(
                 attention_step.attend_arguments(*attention),
@@ -318,12 +337,12 @@ class FalconH1Step:
             attention_step.attend(*attention)
             mamba2_step.advance(*mamba)
         if mixer.norm is None:
-            attention_step.merge(self.partials, past, self.attended, splits, of_attention)
+            attention_step.merge(self.partials, past, self.attended, splits, of_attention, combed)
             return
         mamba2_step.finish(
-            attention_step.merge_arguments(self.partials, past, self.attended, splits, of_attention),
+            attention_step.merge_arguments(self.partials, past, self.attended, splits, of_attention, combed),
             attention_step.merge_programs(self.partials),
-            mamba2_step.normalise_arguments(self.projected, mixer, self.unnormed, self.mixed, of_mamba),
+            mamba2_step.normalise_arguments(self.projected, mixer, self.unnormed, self.mixed, of_mamba, mixed_combed),
             mamba2_step.normalise_programs(mixer, self.unnormed),
         )
 

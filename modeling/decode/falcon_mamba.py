@@ -3,8 +3,8 @@
     h → norm, in_proj's x, convolution → x_proj → Δ, recurrence, both beside in_proj's z → gate, out_proj, added to h
 
 More rows than one take seven: the norm by itself, in_proj, x_proj and out_proj in parts whose sums run in the norms behind
-them, and dt_proj on the tensor cores. One row through packed weights takes five: the norm, in_proj, x_proj, the recurrence and
-the gate, out_proj.
+them, and dt_proj on the tensor cores. One row through packed weights takes five: the norm, in_proj's x and the convolution,
+x_proj beside in_proj's z, the recurrence and the gate, out_proj.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from modeling.decode.inputs import StepInputs
 from modeling.decode.packing import matrix_of, runs_in
 from modeling.kernels.triton import mamba1_step, matrix
 from modeling.kernels.triton.launch import overlaps
-from modeling.kernels.triton.mamba1_step import Gate, Recurrence, Scratch
+from modeling.kernels.triton.mamba1_step import Gate, PackedGate, Recurrence, Scratch
 from modeling.kernels.triton.matrix import Matrix, combs
+from modeling.kernels.triton.nf4 import Matrix4
 from modeling.kernels.triton.projection import MAX_ROWS, Convolved, Norm, embed, project, project_convolved, project_swished
 from modeling.kernels.triton.rows import normed
 from modeling.models.falcon_mamba import FalconMamba, FalconMambaBlock
@@ -109,7 +110,8 @@ class FalconMambaStep:
         if not self.alone:
             self.pdl = rows == 1 and overlaps(self.device)
             self.u = empty(c.hidden_size, weight.dtype)
-            self.parts = torch.empty(OUT_SPLITS, rows, c.hidden_size, dtype=torch.float32, device=self.device)
+            splits = 1 if rows == 1 and combs(self.layers[0].out_proj) else OUT_SPLITS
+            self.parts = torch.empty(splits, rows, c.hidden_size, dtype=torch.float32, device=self.device)
 
     def __call__(self) -> None:
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
@@ -136,16 +138,28 @@ class FalconMambaStep:
     def _rows(self) -> None:
         """All layers for more rows, or for packed weights; what a layer adds to h stays in parts until the next norm."""
         parts, bias = None, None
-        step = mamba1_step.step_row_gated if self.h.shape[0] == 1 else mamba1_step.step_rows
         for layer in self.layers:
             combed = self._normed(layer.norm, layer.in_proj, parts, bias)
-            matrix.project_convolved(self.u, layer.in_proj, self.xz, layer.conv, bias=layer.in_bias, combed=combed)
-            combed = combs(layer.out_proj)
-            step(self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y, combed=combed)
-            matrix.project_parts(self.y, layer.out_proj, self.parts, OUT, combed)
+            out_combed = combs(layer.out_proj)
+            if self.h.shape[0] == 1:
+                self._row_packed(layer, combed, out_combed)
+            else:
+                matrix.project_convolved(self.u, layer.in_proj, self.xz, layer.conv, bias=layer.in_bias, combed=combed)
+                step = (self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
+                mamba1_step.step_rows(*step, combed=out_combed)
+            matrix.project_parts(self.y, layer.out_proj, self.parts, OUT, out_combed)
             parts, bias = self.parts, layer.out_bias
         combed = self._normed(self.norm, self.head, parts, bias)
         matrix.project(self.u, self.head, self.logits, combed=combed)
+
+    def _row_packed(self, layer: _Layer, combed: bool, out_combed: bool) -> None:
+        """in_proj, the recurrence and the gate for one row, u being there; z is made beside x_proj if the kernels can."""
+        out, gate = self.xz, None
+        if isinstance(layer.in_proj, Matrix4) and mamba1_step.takes_gate(layer.recurrence):
+            out, gate = self.xz[:, : self.y.shape[1]], PackedGate(self.u, layer.in_proj, layer.in_bias)
+        matrix.project_convolved(self.u, layer.in_proj, out, layer.conv, bias=layer.in_bias, combed=combed)
+        step = (self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
+        mamba1_step.step_row_gated(*step, out_combed, gate)
 
     def _normed(self, norm: Norm, reader: Matrix, parts: Tensor | None, bias: Tensor | None) -> bool:
         """h grows by the parts, and u becomes its norm as `reader` wants it: combed or not."""

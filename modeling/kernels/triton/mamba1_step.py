@@ -4,8 +4,8 @@
     more rows    x_proj in parts → gather: their sums, normed → dt_proj → advance: the recurrence and the gate
 
 With one row the two small products would leave the memory idle. in_proj's z, for which nothing has to be waited, streams beside
-them, its first half in the one kernel, the rest in the other, and the gate is left to out_proj (`step_row`); packed weights
-have z before (`step_row_gated`). No sum is made by atomics: it always runs in the same order.
+them, its first half in the one kernel, the rest in the other, and the gate is left to out_proj (`step_row`). A packed z takes
+half the time: all of it is made beside x_proj (`step_row_gated`). No sum is made by atomics: it always runs in the same order.
 """
 
 # Triton's language is typed by its own compiler.
@@ -13,7 +13,7 @@ have z before (`step_row_gated`). No sum is made by atomics: it always runs in t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,10 +21,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from modeling.kernels.triton import packed
 from modeling.kernels.triton.launch import overlaps, release, wait
 from modeling.kernels.triton.matrix import Matrix, project, project_parts
+from modeling.kernels.triton.nf4 import Matrix4, row4
 from modeling.kernels.triton.projection import Blocks, Norm, stream
-from modeling.kernels.triton.rows import comb, silu, tile
+from modeling.kernels.triton.rows import comb, of_output, silu, tile
 
 Z_BLOCKS = Blocks(2, 0, 8, repeat=4)
 LOG2_E = tl.constexpr(1.4426950408889634)
@@ -52,6 +54,15 @@ class Gate:
     h: Tensor
     norm: Norm
     weight: Tensor
+    bias: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class PackedGate:
+    """The same with packed weights: z (1, e) = u Wᵀ + bias of u (1, d), normed and combed, and W's last e rows; W (2e, d)."""
+
+    u: Tensor
+    weight: Matrix4
     bias: Tensor | None
 
 
@@ -127,10 +138,17 @@ def step_row(
     _launch_advance(xz, mixer, state, active, scratch, out, sizes, beside[1], programs[1], gated=False, combed=False)
 
 
+def takes_gate(mixer: Recurrence) -> bool:
+    """Whether `step_row_gated` makes z itself."""
+    return isinstance(mixer.x_proj, Tensor) and isinstance(mixer.dt_proj, Tensor)
+
+
 def step_row_gated(
-    xz: Tensor, mixer: Recurrence, state: Tensor, active: Tensor, scratch: Scratch, out: Tensor, combed: bool = False
+    xz: Tensor, mixer: Recurrence, state: Tensor, active: Tensor, scratch: Scratch, out: Tensor, combed: bool = False,
+    gate: PackedGate | None = None,
 ) -> None:  # fmt: skip
-    """out (1, e) = (S C + D ∘ x) ∘ SiLU(z), `combed` or not, for xz (1, 2e) = x, convolved, and z."""
+    """out (1, e) = (S C + D ∘ x) ∘ SiLU(z), `combed` or not, for xz (1, 2e) = x, convolved, and z, which `gate` makes if it is
+    not there yet."""
     if not isinstance(mixer.dt_proj, Tensor):
         step_rows(xz, mixer, state, active, scratch, out, combed=combed)
         return
@@ -138,7 +156,9 @@ def step_row_gated(
     sizes = choose(1, e)
     nothing = dict.fromkeys(("h", "norm", "z_weight", "z_bias")) | {"norm_eps": 0.0, "Z": 0, "z": xz[:, e:]}
     nothing |= {"D": 1, "D_WIDE": 1, "Z_OUTPUTS": 1, "Z_REPEAT": 1}
-    if isinstance(mixer.x_proj, Tensor):
+    if gate is not None:
+        _launch_parts_beside(xz, mixer, scratch, sizes, gate)
+    elif isinstance(mixer.x_proj, Tensor):
         _launch_parts(xz, mixer, scratch, sizes, nothing, 0)
     else:
         project_parts(xz[:, :e], mixer.x_proj, scratch.parts)
@@ -154,6 +174,21 @@ def _launch_parts(
     _parts[(parts + programs,)](
         xz, mixer.x_proj, scratch.parts, **beside, BEFORE=min(sizes.before[0], programs), PARTS=parts, ALL=r + 2 * n, E=e,
         OUTPUTS=sizes.outputs, COLUMNS=sizes.columns, PDL=pdl, num_warps=sizes.z.warps, launch_pdl=pdl,
+    )  # fmt: skip
+
+
+def _launch_parts_beside(xz: Tensor, mixer: Recurrence, scratch: Scratch, sizes: Sizes, gate: PackedGate) -> None:
+    """x_proj's parts and, beside them, a packed z."""
+    (e, r), n, pdl = mixer.dt_proj.shape, mixer.A.shape[1], overlaps(xz.device)
+    parts = triton.cdiv(r + 2 * n, sizes.outputs) * scratch.parts.shape[0]
+    blocks = packed.choose(1, e, gate.weight)
+    outputs = blocks.outputs * max(1, sizes.z.warps // blocks.warps)  # as many for each thread as with fewer warps
+    form = packed.options(gate.u, gate.weight, e, replace(blocks, outputs=outputs), 1, True)
+    names = ("D", "BLOCK", "GROUP", "WORDS", "SPAN", "EVEN", "DECODE")
+    _parts_beside[(parts + triton.cdiv(e, outputs),)](
+        xz, mixer.x_proj, scratch.parts, gate.u, packed.arguments(gate.weight), gate.bias, PARTS=parts, ALL=r + 2 * n, E=e,
+        OUTPUTS=sizes.outputs, COLUMNS=sizes.columns, Z_OUTPUTS=outputs, **{name: form[name] for name in names}, PDL=pdl,
+        num_warps=sizes.z.warps, launch_pdl=pdl,
     )  # fmt: skip
 
 
@@ -212,20 +247,46 @@ def _parts(
     Z_OUTPUTS: tl.constexpr, Z_REPEAT: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """parts[split] = x_proj · x over the channels of a split, and beside it some of z."""
-    BLOCKS: tl.constexpr = (ALL + OUTPUTS - 1) // OUTPUTS
     release(PDL)
     program = tl.program_id(0)
     if (program >= BEFORE) & (program < BEFORE + PARTS):
-        block, split = (program - BEFORE) % BLOCKS, (program - BEFORE) // BLOCKS
-        o, i = block * OUTPUTS + tl.arange(0, OUTPUTS), split * COLUMNS + tl.arange(0, COLUMNS)
-        weights = tile(w, o, i, ALL, E, ALL % OUTPUTS == 0 and E % COLUMNS == 0)
-        wait(PDL)
-        x = tl.load(xz + i, mask=i < E, other=0.0).to(tl.float32)
-        tl.store(parts + split * ALL + o, tl.sum(weights.to(tl.float32) * x[None, :], axis=1), mask=o < ALL)
+        _part(xz, w, parts, program - BEFORE, ALL, E, OUTPUTS, COLUMNS, PDL)
     else:
         if Z > 0:
             turn = program - tl.where(program < BEFORE, 0, PARTS)
             _gate(h, norm, norm_eps, z_weight, z_bias, z, turn, Z, D, D_WIDE, Z_OUTPUTS, Z_REPEAT, PDL)
+
+
+@triton.jit
+def _part(
+    xz, w, parts, program, ALL: tl.constexpr, E: tl.constexpr, OUTPUTS: tl.constexpr, COLUMNS: tl.constexpr, PDL: tl.constexpr
+):  # fmt: skip
+    BLOCKS: tl.constexpr = (ALL + OUTPUTS - 1) // OUTPUTS
+    block, split = program % BLOCKS, program // BLOCKS
+    o, i = block * OUTPUTS + tl.arange(0, OUTPUTS), split * COLUMNS + tl.arange(0, COLUMNS)
+    weights = tile(w, o, i, ALL, E, ALL % OUTPUTS == 0 and E % COLUMNS == 0)
+    wait(PDL)
+    x = tl.load(xz + i, mask=i < E, other=0.0).to(tl.float32)
+    tl.store(parts + split * ALL + o, tl.sum(weights.to(tl.float32) * x[None, :], axis=1), mask=o < ALL)
+
+
+@triton.jit
+def _parts_beside(
+    xz, w, parts, u, m, bias, PARTS: tl.constexpr, ALL: tl.constexpr, E: tl.constexpr, OUTPUTS: tl.constexpr,
+    COLUMNS: tl.constexpr, Z_OUTPUTS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr, DECODE: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """The same beside all of a packed z, which goes behind x in xz: the second E of the rows of W (2·E, D)."""
+    release(PDL)
+    program = tl.program_id(0)
+    if program < PARTS:
+        _part(xz, w, parts, program, ALL, E, OUTPUTS, COLUMNS, PDL)
+    else:
+        o = E + (program - PARTS) * Z_OUTPUTS + tl.arange(0, Z_OUTPUTS)
+        z = row4(u, m, o, 0, 2 * E, D, BLOCK, GROUP, Z_OUTPUTS, WORDS, SPAN, EVEN, True, DECODE, PDL)
+        if bias is not None:
+            z += of_output(bias, o, 2 * E)
+        tl.store(xz + o[:, None], z.to(xz.dtype.element_ty), mask=(o < 2 * E)[:, None])
 
 
 @triton.jit

@@ -56,9 +56,9 @@ def choose(rows: int, outputs: int, matrix: PackedMatrix, splits: int = 1) -> Pa
 
 
 def _choose_row(words: int) -> PackedBlocks:
-    """The same for one row of 4-bit codes: four words and eight outputs for each thread."""
-    at_once = next((n for n in (512, 256, 128) if words % n == 0), 128)
-    return PackedBlocks(8, at_once, max(1, at_once // 128))
+    """The same for one row of 4-bit codes: four neighbouring words of four outputs for each thread."""
+    at_once = next((n for n in (1024, 512, 256, 128, 64) if words % n == 0), 128)
+    return PackedBlocks(4, at_once, max(1, at_once // 128))
 
 
 def project(
@@ -72,19 +72,32 @@ def project(
     b, o = x.shape[0], matrix.shape[0]
     blocks = blocks or choose(b, o, matrix)
     _plain[(triton.cdiv(o, blocks.outputs),)](
-        x, _tensors(matrix), bias, multiplier, residual, out, b, x.stride(0), **_options(x, matrix, o, blocks, 1, combed)
+        x, arguments(matrix), bias, multiplier, residual, out, b, x.stride(0), **options(x, matrix, o, blocks, 1, combed)
     )
 
 
 def project_parts(
-    x: Tensor, matrix: PackedMatrix, parts: Tensor, *, combed: bool = False, blocks: PackedBlocks | None = None
-) -> None:
+    x: Tensor, matrix: PackedMatrix, parts: Tensor, *, combed: bool = False, blocks: PackedBlocks | None = None,
+) -> None:  # fmt: skip
     """parts (s, b, o) fp32 of x Wᵀ, each over its share of the columns: Σ parts is the product."""
     splits, b, o = parts.shape
     blocks = blocks or choose(b, o, matrix, splits)
     _parts[(triton.cdiv(o, blocks.outputs), splits)](
-        x, _tensors(matrix), parts, b, x.stride(0), **_options(x, matrix, o, blocks, splits, combed)
+        x, arguments(matrix), parts, b, x.stride(0), **options(x, matrix, o, blocks, splits, combed)
     )
+
+
+def project_pair(first: tuple[Tensor, Matrix4], second: tuple[Tensor, Matrix4], out: Tensor) -> None:
+    """out (1, o) fp32 = x Wᵀ + x' W'ᵀ for one row each, both combed."""
+    o, both = out.shape[1], dict[str, Any]()
+    for name, (x, matrix) in (("", first), ("_2", second)):
+        of_matrix = options(x, matrix, o, choose(1, o, matrix), 1, True)
+        both |= {f"{key}{name}": of_matrix[key] for key in ("D", "BLOCK", "GROUP", "WORDS", "SPAN", "EVEN", "DECODE")}
+    blocks, pdl = choose(1, o, first[1]), overlaps(out.device)
+    _pair[(triton.cdiv(o, blocks.outputs),)](
+        first[0], arguments(first[1]), second[0], arguments(second[1]), out, O=o, OUTPUTS=blocks.outputs, **both, PDL=pdl,
+        num_warps=blocks.warps, launch_pdl=pdl,
+    )  # fmt: skip
 
 
 def project_gated(
@@ -95,8 +108,8 @@ def project_gated(
     b, f = x.shape[0], matrix.shape[0] // 2
     blocks = blocks or choose(b, 2 * f, matrix)
     _gated[(triton.cdiv(f, blocks.outputs),)](
-        x, _tensors(matrix), bias, multiplier, out, b, x.stride(0), OUT_COMBED=out_combed,
-        **_options(x, matrix, f, blocks, 1, combed),
+        x, arguments(matrix), bias, multiplier, out, b, x.stride(0), OUT_COMBED=out_combed,
+        **options(x, matrix, f, blocks, 1, combed),
     )  # fmt: skip
 
 
@@ -104,24 +117,26 @@ def project_convolved(
     x: Tensor, matrix: PackedMatrix, out: Tensor, conv: Convolved, *, scale: Tensor | None = None,
     bias: Tensor | None = None, combed: bool = False, blocks: PackedBlocks | None = None,
 ) -> None:  # fmt: skip
-    """out (b, o) = scale ∘ (x Wᵀ + bias), of which `conv` takes some on their way, as in `projection.project_convolved`."""
-    b, o, (c, k) = x.shape[0], matrix.shape[0], conv.weight.shape
+    """out (b, o) = scale ∘ (x Wᵀ + bias), of which `conv` takes some on their way, as in `projection.project_convolved`; W's
+    first o rows."""
+    b, o, (c, k) = x.shape[0], out.shape[1], conv.weight.shape
     assert conv.state.stride() == (c * k, 1, c), "a convolution's state lies tap by tap"
+    assert b == 1 or out.is_contiguous()
     blocks = blocks or choose(b, o, matrix)
     _convolved[(triton.cdiv(o, blocks.outputs),)](
-        x, _tensors(matrix), bias, scale, out, conv.weight, conv.bias, conv.state, conv.active, conv.first, b, x.stride(0),
-        C=c, K=k, **_options(x, matrix, o, blocks, 1, combed),
+        x, arguments(matrix), bias, scale, out, conv.weight, conv.bias, conv.state, conv.active, conv.first, b, x.stride(0),
+        C=c, K=k, **options(x, matrix, o, blocks, 1, combed),
     )  # fmt: skip
 
 
-def _tensors(matrix: PackedMatrix) -> tuple[Tensor | None, ...]:
+def arguments(matrix: PackedMatrix) -> tuple[Tensor | None, ...]:
     """m in the kernels: (codes, scales; of scales in 8 bits values, absmax and mean; values)."""
     if isinstance(matrix, Matrix8):
         return matrix.codes, matrix.scales, None, None, None, None
     return matrix.codes, matrix.scales, *(matrix.doubled or (None, None, None)), matrix.values
 
 
-def _options(x: Tensor, matrix: PackedMatrix, outputs: int, blocks: PackedBlocks, splits: int, combed: bool) -> dict[str, Any]:
+def options(x: Tensor, matrix: PackedMatrix, outputs: int, blocks: PackedBlocks, splits: int, combed: bool) -> dict[str, Any]:
     """A launch's constants and options. Only one row is worth overlapping with the kernel before."""
     b, d = x.shape[0], matrix.shape[1]
     narrow, pdl = x.dtype != torch.float32, b == 1 and overlaps(x.device)
@@ -224,6 +239,21 @@ def _parts(
         DECODE, PDL,
     )  # fmt: skip
     tl.store(parts + (split * b + r[None, :]) * O + o[:, None], y, mask=(r < b)[None, :] & (o < O)[:, None])
+
+
+@triton.jit
+def _pair(
+    x, m, x_2, m_2, out, O: tl.constexpr, OUTPUTS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr, DECODE: tl.constexpr, D_2: tl.constexpr,
+    BLOCK_2: tl.constexpr, GROUP_2: tl.constexpr, WORDS_2: tl.constexpr, SPAN_2: tl.constexpr, EVEN_2: tl.constexpr,
+    DECODE_2: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """out = W x + W' x'."""
+    release(PDL)
+    o = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS)
+    y = row4(x, m, o, 0, O, D, BLOCK, GROUP, OUTPUTS, WORDS, SPAN, EVEN, True, DECODE, PDL)
+    y += row4(x_2, m_2, o, 0, O, D_2, BLOCK_2, GROUP_2, OUTPUTS, WORDS_2, SPAN_2, EVEN_2, True, DECODE_2, PDL)
+    tl.store(out + o[:, None], y, mask=(o < O)[:, None])
 
 
 @triton.jit
