@@ -7,11 +7,11 @@ function __falcon_at --description 'Whether the words so far lead to this comman
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --against --batch-size --block-size --branch --budget --chat-template --chunks --color --compare --compute-dtype --ctx-size --device --device-map --dtype --fail-below --file --format --frequency-penalty --kernels --kl-divergence-base --log-file --max-memory --max-new-tokens --max-shard-size --max-tokens --min-p --model --model-name-or-path --n-depth --n-gen --n-predict --n-prompt --output --output-file --percentiles --pg --plot --prefill-chunk --prefill-response --presence-penalty --prompt --quantize --repeat-last-n --repeat-penalty --repetition-penalty --repetitions --revision --seed --session --skip-modules --snapshot-memory --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --turns --type --typical-p --verify-text -b -c -d -f -m -n -o -p -pg -r -s -t
+        else if contains -- $word --against --batch-size --block-size --branch --budget --chat-template --chunks --color --compare --compute-dtype --ctx-size --device --device-map --dtype --fail-below --file --format --frequency-penalty --input-file --kernels --kl-divergence-base --log-file --logprobs --max-memory --max-new-tokens --max-shard-size --max-tokens --min-p --model --model-name-or-path --n-depth --n-gen --n-predict --n-prompt --num-samples --output --output-file --percentiles --pg --plot --prefill-chunk --prefill-response --presence-penalty --prompt --prompt-cache --quantize --repeat-last-n --repeat-penalty --repetition-penalty --repetitions --revision --seed --session --skip-modules --snapshot-memory --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --turns --type --typical-p --verify-text -b -c -d -f -i -m -n -o -p -pg -r -s -t
             set skip yes
         else if string match -q -- '-*' $word
             continue
-        else if contains -- (string join ' ' $path $word) 'bench' 'chat' 'completions' 'config' 'config path' 'config show' 'doctor' 'generate' 'help' 'perplexity' 'quantize' 'sessions' 'sessions export' 'sessions list' 'sessions prune' 'sessions rename' 'sessions rm' 'sessions show'
+        else if contains -- (string join ' ' $path $word) 'bench' 'cache-prompt' 'chat' 'completions' 'config' 'config path' 'config show' 'doctor' 'generate' 'help' 'perplexity' 'quantize' 'sessions' 'sessions export' 'sessions list' 'sessions prune' 'sessions rename' 'sessions rm' 'sessions show'
             set -a path $word
         else
             set position (math $position + 1)
@@ -25,11 +25,12 @@ end
 complete -c falcon -f
 
 complete -c falcon -n '__falcon_at "" 0' -a bench -d 'Measure how fast a model is here, beside what this machine can do'
+complete -c falcon -n '__falcon_at "" 0' -a cache-prompt -d 'Read a document once, and keep the state behind it'
 complete -c falcon -n '__falcon_at "" 0' -a chat -d 'Talk with a model'
 complete -c falcon -n '__falcon_at "" 0' -a completions -d 'Print the completion script for bash, zsh, fish or powershell'
 complete -c falcon -n '__falcon_at "" 0' -a config -d 'Show what is settled, and where'
 complete -c falcon -n '__falcon_at "" 0' -a doctor -d 'Look at this machine: versions, devices, which kernels run and why not the others, memory, disks'
-complete -c falcon -n '__falcon_at "" 0' -a generate -d 'Complete a prompt'
+complete -c falcon -n '__falcon_at "" 0' -a generate -d 'Complete a prompt, or a file of prompts'
 complete -c falcon -n '__falcon_at "" 0' -a help -d 'Explain a topic. Without one, list the topics'
 complete -c falcon -n '__falcon_at "" 0' -a perplexity -d 'Measure how well a model predicts a text'
 complete -c falcon -n '__falcon_at "" 0' -a quantize -d 'Write a checkpoint with its weights in 4 or 8 bits'
@@ -75,6 +76,35 @@ complete -c falcon -n '__falcon_at "bench"' -l color -x -a 'auto always never' -
 complete -c falcon -n '__falcon_at "bench"' -l log-file -r -F -d 'Add what happens, with times, to a file'
 complete -c falcon -n '__falcon_at "bench"' -l debug -d 'Show the traceback of an error, and what libraries have to say'
 complete -c falcon -n '__falcon_at "bench"' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l file -s f -r -F -d 'The document; what is piped in comes before it'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l output -s o -r -F -d 'Where the state goes'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l chat -d 'Use the chat template, or fail if the model has none'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l raw -d 'No template; feed the document exactly as it is'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l system -x -d 'The system prompt'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l system-file -r -F -d 'Read the system prompt from a file'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l chat-template -x -a 'FILE STR' -d 'A chat template (jinja) in place of the model\'s own'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l tools -r -F -d 'Tools for the template: a JSON list'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l show-prompt -d 'Show on stderr what the model is given, special tokens included'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l hide-thinking -d 'Leave out what a model writes between <think> and </think>'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l model -l model-name-or-path -s m -x -a 'demo demo-h1 (__fish_complete_directories)' -d 'Hugging Face id, local folder, demo or demo-h1'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l revision -x -d 'Branch, tag or commit of a Hugging Face id'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l offline -d 'Use what is on this machine; never the network'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l dtype -l torch-dtype -x -a 'auto bfloat16 float16 float32' -d 'Number format of the weights; auto is the checkpoint\'s own'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l device -x -a 'auto cuda cpu mps' -d 'Where to run'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l device-map -x -a 'auto' -d 'Spread a large model over devices, host memory and disk'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l max-memory -x -d 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l kernels -x -a 'auto triton torch compile mamba-ssm' -d 'Which implementation of the fast operations to use'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l prefill-chunk -x -d 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l quantize -x -a 'none nf4 fp4 int8' -d 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l double-quant -l no-double-quant -d 'Of 4 bits: pack the scales, too'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l compute-dtype -x -a 'auto bfloat16 float16 float32' -d 'Number format of products with packed weights; auto is that of the model'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l quiet -s q -d 'No notices and no progress'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l no-progress -d 'No progress on stderr'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l color -x -a 'auto always never' -d 'Colours; auto: on a terminal, unless NO_COLOR is set'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l log-file -r -F -d 'Add what happens, with times, to a file'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l debug -d 'Show the traceback of an error, and what libraries have to say'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l stats -d 'Show counts and speeds on stderr at the end'
+complete -c falcon -n '__falcon_at "cache-prompt"' -l help -s h -d 'Show this message and exit'
 complete -c falcon -n '__falcon_at "chat" 0' -x -a 'demo demo-h1 (__fish_complete_directories)'
 complete -c falcon -n '__falcon_at "chat"' -l stdin-turns -d 'Take one turn from each line of standard input'
 complete -c falcon -n '__falcon_at "chat"' -l model -l model-name-or-path -s m -x -a 'demo demo-h1 (__fish_complete_directories)' -d 'Hugging Face id, local folder, demo or demo-h1'
@@ -155,6 +185,11 @@ complete -c falcon -n '__falcon_at "generate"' -l file -s f -r -F -d 'Read the p
 complete -c falcon -n '__falcon_at "generate"' -l chat -d 'Use the chat template, or fail if the model has none'
 complete -c falcon -n '__falcon_at "generate"' -l raw -d 'No template; feed the text exactly as it is, last newline included'
 complete -c falcon -n '__falcon_at "generate"' -l prefill-response -x -d 'Let the answer begin with this text, and continue it'
+complete -c falcon -n '__falcon_at "generate"' -l prompt-cache -r -F -d 'Go on from the state in this file, or keep that behind -f or a pipe in it'
+complete -c falcon -n '__falcon_at "generate"' -l input-file -s i -r -F -d 'A prompt in each line, as text or JSON; - is stdin'
+complete -c falcon -n '__falcon_at "generate"' -l batch-size -s b -x -d 'Rows at once (default: what suits the device and fits)'
+complete -c falcon -n '__falcon_at "generate"' -l resume -d 'Go on with --output: rows that are there are not done again'
+complete -c falcon -n '__falcon_at "generate"' -l unordered -d 'Write each row as soon as it has ended'
 complete -c falcon -n '__falcon_at "generate"' -l system -x -d 'The system prompt'
 complete -c falcon -n '__falcon_at "generate"' -l system-file -r -F -d 'Read the system prompt from a file'
 complete -c falcon -n '__falcon_at "generate"' -l chat-template -x -a 'FILE STR' -d 'A chat template (jinja) in place of the model\'s own'
@@ -166,8 +201,10 @@ complete -c falcon -n '__falcon_at "generate"' -l echo -d 'Write the prompt befo
 complete -c falcon -n '__falcon_at "generate"' -l stream -l no-stream -d 'Write the text as it is made, or at the end'
 complete -c falcon -n '__falcon_at "generate"' -l jsonl -d 'Write one JSON object a line: start, text …, end'
 complete -c falcon -n '__falcon_at "generate"' -l return-ids -d 'Add prompt_ids and completion_ids to the JSON'
-complete -c falcon -n '__falcon_at "generate"' -l output -s o -r -F -d 'Write to a file; it appears whole, or stays as it was'
+complete -c falcon -n '__falcon_at "generate"' -l output -s o -r -F -d 'Write to a file; it appears whole, or stays as it was; rows are added'
 complete -c falcon -n '__falcon_at "generate"' -l extract -s x -d 'Write the first fenced block of the answer only'
+complete -c falcon -n '__falcon_at "generate"' -l num-samples -x -d 'Answer N times, from one reading of the prompt'
+complete -c falcon -n '__falcon_at "generate"' -l logprobs -x -d 'Add log-probabilities to the JSON, and K alternatives'
 complete -c falcon -n '__falcon_at "generate"' -l model -l model-name-or-path -s m -x -a 'demo demo-h1 (__fish_complete_directories)' -d 'Hugging Face id, local folder, demo or demo-h1'
 complete -c falcon -n '__falcon_at "generate"' -l revision -x -d 'Branch, tag or commit of a Hugging Face id'
 complete -c falcon -n '__falcon_at "generate"' -l offline -d 'Use what is on this machine; never the network'
@@ -201,7 +238,7 @@ complete -c falcon -n '__falcon_at "generate"' -l log-file -r -F -d 'Add what ha
 complete -c falcon -n '__falcon_at "generate"' -l debug -d 'Show the traceback of an error, and what libraries have to say'
 complete -c falcon -n '__falcon_at "generate"' -l stats -d 'Show counts and speeds on stderr at the end'
 complete -c falcon -n '__falcon_at "generate"' -l help -s h -d 'Show this message and exit'
-complete -c falcon -n '__falcon_at "help" 0' -x -a 'bench chat completions config doctor environment exit-codes generate help models perplexity quantize sampling sessions'
+complete -c falcon -n '__falcon_at "help" 0' -x -a 'batch bench cache-prompt chat completions config doctor environment exit-codes generate help models perplexity quantize sampling sessions'
 complete -c falcon -n '__falcon_at "help"' -l help -s h -d 'Show this message and exit'
 complete -c falcon -n '__falcon_at "perplexity" 0' -x -a 'demo demo-h1 (__fish_complete_directories)'
 complete -c falcon -n '__falcon_at "perplexity" 1' -r -F

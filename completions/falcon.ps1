@@ -3,15 +3,16 @@
 Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
-    $valued = @('--against', '--batch-size', '--block-size', '--branch', '--budget', '--chat-template', '--chunks', '--color', '--compare', '--compute-dtype', '--ctx-size', '--device', '--device-map', '--dtype', '--fail-below', '--file', '--format', '--frequency-penalty', '--kernels', '--kl-divergence-base', '--log-file', '--max-memory', '--max-new-tokens', '--max-shard-size', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--output', '--output-file', '--percentiles', '--pg', '--plot', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--quantize', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--skip-modules', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--turns', '--type', '--typical-p', '--verify-text', '-b', '-c', '-d', '-f', '-m', '-n', '-o', '-p', '-pg', '-r', '-s', '-t')
+    $valued = @('--against', '--batch-size', '--block-size', '--branch', '--budget', '--chat-template', '--chunks', '--color', '--compare', '--compute-dtype', '--ctx-size', '--device', '--device-map', '--dtype', '--fail-below', '--file', '--format', '--frequency-penalty', '--input-file', '--kernels', '--kl-divergence-base', '--log-file', '--logprobs', '--max-memory', '--max-new-tokens', '--max-shard-size', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--num-samples', '--output', '--output-file', '--percentiles', '--pg', '--plot', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--prompt-cache', '--quantize', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--skip-modules', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--turns', '--type', '--typical-p', '--verify-text', '-b', '-c', '-d', '-f', '-i', '-m', '-n', '-o', '-p', '-pg', '-r', '-s', '-t')
     $commands = @{
         'falcon' = [ordered]@{
             'bench' = 'Measure how fast a model is here, beside what this machine can do'
+            'cache-prompt' = 'Read a document once, and keep the state behind it'
             'chat' = 'Talk with a model'
             'completions' = 'Print the completion script for bash, zsh, fish or powershell'
             'config' = 'Show what is settled, and where'
             'doctor' = 'Look at this machine: versions, devices, which kernels run and why not the others, memory, disks'
-            'generate' = 'Complete a prompt'
+            'generate' = 'Complete a prompt, or a file of prompts'
             'help' = 'Explain a topic. Without one, list the topics'
             'perplexity' = 'Measure how well a model predicts a text'
             'quantize' = 'Write a checkpoint with its weights in 4 or 8 bits'
@@ -88,6 +89,45 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
             '--log-file' = 'Add what happens, with times, to a file'
             '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon cache-prompt' = [ordered]@{
+            '--file' = 'The document; what is piped in comes before it'
+            '-f' = 'The document; what is piped in comes before it'
+            '--output' = 'Where the state goes'
+            '-o' = 'Where the state goes'
+            '--chat' = 'Use the chat template, or fail if the model has none'
+            '--raw' = 'No template; feed the document exactly as it is'
+            '--system' = 'The system prompt'
+            '--system-file' = 'Read the system prompt from a file'
+            '--chat-template' = 'A chat template (jinja) in place of the model''s own'
+            '--tools' = 'Tools for the template: a JSON list'
+            '--show-prompt' = 'Show on stderr what the model is given, special tokens included'
+            '--hide-thinking' = 'Leave out what a model writes between <think> and </think>'
+            '--model' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
+            '-m' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--torch-dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--device' = 'Where to run'
+            '--device-map' = 'Spread a large model over devices, host memory and disk'
+            '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+            '--kernels' = 'Which implementation of the fast operations to use'
+            '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--stats' = 'Show counts and speeds on stderr at the end'
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
@@ -206,6 +246,13 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--chat' = 'Use the chat template, or fail if the model has none'
             '--raw' = 'No template; feed the text exactly as it is, last newline included'
             '--prefill-response' = 'Let the answer begin with this text, and continue it'
+            '--prompt-cache' = 'Go on from the state in this file, or keep that behind -f or a pipe in it'
+            '--input-file' = 'A prompt in each line, as text or JSON; - is stdin'
+            '-i' = 'A prompt in each line, as text or JSON; - is stdin'
+            '--batch-size' = 'Rows at once (default: what suits the device and fits)'
+            '-b' = 'Rows at once (default: what suits the device and fits)'
+            '--resume' = 'Go on with --output: rows that are there are not done again'
+            '--unordered' = 'Write each row as soon as it has ended'
             '--system' = 'The system prompt'
             '--system-file' = 'Read the system prompt from a file'
             '--chat-template' = 'A chat template (jinja) in place of the model''s own'
@@ -218,10 +265,12 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--no-stream' = 'Write the text as it is made, or at the end'
             '--jsonl' = 'Write one JSON object a line: start, text …, end'
             '--return-ids' = 'Add prompt_ids and completion_ids to the JSON'
-            '--output' = 'Write to a file; it appears whole, or stays as it was'
-            '-o' = 'Write to a file; it appears whole, or stays as it was'
+            '--output' = 'Write to a file; it appears whole, or stays as it was; rows are added'
+            '-o' = 'Write to a file; it appears whole, or stays as it was; rows are added'
             '--extract' = 'Write the first fenced block of the answer only'
             '-x' = 'Write the first fenced block of the answer only'
+            '--num-samples' = 'Answer N times, from one reading of the prompt'
+            '--logprobs' = 'Add log-probabilities to the JSON, and K alternatives'
             '--model' = 'Hugging Face id, local folder, demo or demo-h1'
             '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
             '-m' = 'Hugging Face id, local folder, demo or demo-h1'
@@ -390,6 +439,18 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon bench -o' = @('md', 'csv', 'json', 'jsonl')
         'falcon bench --plot' = @('term', 'FILE.png')
         'falcon bench --color' = @('auto', 'always', 'never')
+        'falcon cache-prompt --chat-template' = @('FILE', 'STR')
+        'falcon cache-prompt --model' = @('demo', 'demo-h1')
+        'falcon cache-prompt --model-name-or-path' = @('demo', 'demo-h1')
+        'falcon cache-prompt -m' = @('demo', 'demo-h1')
+        'falcon cache-prompt --dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon cache-prompt --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon cache-prompt --device' = @('auto', 'cuda', 'cpu', 'mps')
+        'falcon cache-prompt --device-map' = @('auto')
+        'falcon cache-prompt --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon cache-prompt --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon cache-prompt --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon cache-prompt --color' = @('auto', 'always', 'never')
         'falcon chat --model' = @('demo', 'demo-h1')
         'falcon chat --model-name-or-path' = @('demo', 'demo-h1')
         'falcon chat -m' = @('demo', 'demo-h1')
@@ -448,7 +509,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon chat 0' = @('demo', 'demo-h1')
         'falcon completions 0' = @('bash', 'zsh', 'fish', 'powershell')
         'falcon doctor 0' = @('demo', 'demo-h1')
-        'falcon help 0' = @('bench', 'chat', 'completions', 'config', 'doctor', 'environment', 'exit-codes', 'generate', 'help', 'models', 'perplexity', 'quantize', 'sampling', 'sessions')
+        'falcon help 0' = @('batch', 'bench', 'cache-prompt', 'chat', 'completions', 'config', 'doctor', 'environment', 'exit-codes', 'generate', 'help', 'models', 'perplexity', 'quantize', 'sampling', 'sessions')
         'falcon perplexity 0' = @('demo', 'demo-h1')
         'falcon quantize 0' = @('demo', 'demo-h1')
     }

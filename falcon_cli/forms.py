@@ -10,7 +10,7 @@ from falcon_cli import console
 from falcon_cli.exit import code_of
 from falcon_cli.fence import first_block
 from falcon_cli.output import Writer
-from falcon_cli.report import Completion, document
+from falcon_cli.report import Completion, Spelling, document
 from falcon_cli.thinking import CLOSE, OPEN, Kind, Thinking
 from modeling.errors import FalconError
 from modeling.messages import Finished, Request, Token
@@ -29,12 +29,15 @@ class Text:
         self._streamed = streamed
         self._parts: list[tuple[Kind, str]] = []
         self._hidden = ""
+        self._drawn: list[Token] = []
 
     def begin(self, model: str, request: Request) -> None:
         """The request is about to run."""
 
     def take(self, event: Token | Finished) -> None:
         """The next event of the engine."""
+        if isinstance(event, Token) and event.logprob is not None:
+            self._drawn.append(event)
         for kind, text in self._thinking.take(event):
             self._sorted(kind, text)
 
@@ -64,7 +67,7 @@ class Text:
     def _completed(self, completion: Completion) -> Completion:
         thought = self._hidden.strip().removeprefix(OPEN).removesuffix(CLOSE).strip()
         text = "".join(text for _, text in self._parts)
-        return replace(completion, text=text, thinking=thought if self._hides else None)
+        return replace(completion, text=text, thinking=thought if self._hides else None, drawn=tuple(self._drawn))
 
 
 class Block(Text):
@@ -87,12 +90,15 @@ class Block(Text):
 
 
 class Document(Text):
-    """One JSON document, when all is known."""
+    """One JSON document, when all is known; with log-probabilities if there is a way to `spell` tokens."""
 
-    def __init__(self, write: Writer, thinking: Thinking, *, hides: bool, with_ids: bool, extracts: bool) -> None:
+    def __init__(
+        self, write: Writer, thinking: Thinking, *, hides: bool, with_ids: bool, extracts: bool, spell: Spelling | None
+    ) -> None:
         super().__init__(write, thinking, hides=hides, streamed=False)
         self.with_ids = with_ids
         self.extracts = extracts
+        self.spell = spell
 
     def end(self, completion: Completion) -> Completion:
         completion = self._completed(completion)
@@ -100,7 +106,7 @@ class Document(Text):
         return completion
 
     def _document(self, completion: Completion) -> dict[str, Any]:
-        result = document(completion, with_ids=self.with_ids)
+        result = document(completion, with_ids=self.with_ids, spell=self.spell)
         return result | {"extracted": first_block(completion.text)} if self.extracts else result
 
 
@@ -108,9 +114,17 @@ class Lines(Document):
     """One JSON object a line: {"event": "start"}, "text" for each part of it, and "end" with the document, or "error"."""
 
     def __init__(
-        self, write: Writer, thinking: Thinking, *, hides: bool, with_ids: bool, extracts: bool, streamed: bool
+        self,
+        write: Writer,
+        thinking: Thinking,
+        *,
+        hides: bool,
+        with_ids: bool,
+        extracts: bool,
+        spell: Spelling | None,
+        streamed: bool,
     ) -> None:
-        super().__init__(write, thinking, hides=hides, with_ids=with_ids, extracts=extracts)
+        super().__init__(write, thinking, hides=hides, with_ids=with_ids, extracts=extracts, spell=spell)
         self._streamed = streamed
 
     def begin(self, model: str, request: Request) -> None:
@@ -130,3 +144,17 @@ class Lines(Document):
 
     def _line(self, content: dict[str, Any]) -> None:
         self.write(json.dumps(content, ensure_ascii=False) + "\n")
+
+
+class Gathered(Text):
+    """A text that is written nowhere yet."""
+
+    def __init__(self, thinking: Thinking, *, hides: bool) -> None:
+        super().__init__(lambda text, style=None: None, thinking, hides=hides, streamed=False)
+        self._told = 0
+
+    def fresh(self) -> str:
+        """What has come since the last call."""
+        new = self._parts[self._told :]
+        self._told = len(self._parts)
+        return "".join(text for _, text in new)

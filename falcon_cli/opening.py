@@ -11,8 +11,13 @@ if TYPE_CHECKING:
     from modeling.api import OpenModel
 
 
-def open_model(model: ModelOptions, output: OutputOptions, progress: console.ProgressReport) -> OpenModel:
-    """Open the model the options name, and pass on what it has to say. Raises as `modeling.api.open_model`."""
+def open_model(
+    model: ModelOptions, output: OutputOptions, progress: console.ProgressReport, *, slots: int | None = 1
+) -> OpenModel:
+    """Open the model the options name, for `slots` answers at once (None: as many as suit it), and pass on what it has to say.
+
+    Raises as `modeling.api.open_model`.
+    """
     spec = model.spec()
     if model.given is None and not output.quiet:
         console.notice(
@@ -23,7 +28,7 @@ def open_model(model: ModelOptions, output: OutputOptions, progress: console.Pro
     from modeling import api
 
     signals.check()
-    opened = api.open_model(spec, progress=progress)
+    opened = api.open_model(spec, slots=slots, progress=progress)
     info = opened.info
     log.write(f"opened {info.name} ({info.family}, {info.revision or 'local'}): {info.dtype}, {info.device}, {info.kernels}")
     if not output.quiet:

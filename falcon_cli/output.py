@@ -24,6 +24,12 @@ class Writer(Protocol):
     def __call__(self, text: str, style: Style | None = None) -> None: ...
 
 
+def check_folder(path: Path) -> None:
+    """Raises `WriteFailed` if no file can be at `path`: before hours of work, not behind them."""
+    if not path.parent.is_dir():
+        raise WriteFailed(f"{path} cannot be written: there is no folder {path.parent}", "make it, or choose another file")
+
+
 @contextmanager
 def destination(path: Path | None) -> Iterator[Writer]:
     """A function that writes to the file, or to stdout for None and "-".

@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 
@@ -17,7 +18,20 @@ STDIN = Path("-")
 PATIENCE = 3.0  # seconds
 
 
-def read_prompt(text: str | None, file: Path | None, *, exact: bool = False) -> str:
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the user wants said: a `document` (piped in, or a file, or both) and a `question` about it; at least one of them."""
+
+    document: str | None
+    question: str | None
+
+    @property
+    def text(self) -> str:
+        """All of it, with a blank line between the parts."""
+        return "\n\n".join(part for part in (self.document, self.question) if part is not None)
+
+
+def read_words(text: str | None, file: Path | None, *, exact: bool = False) -> Words:
     """The prompt. Not `exact`: the newline that ends a file or a pipe, and a byte order mark, are no part of it.
 
     Raises `InvalidRequest` if there is no prompt at all, a file cannot be read, or its bytes are not UTF-8.
@@ -30,11 +44,9 @@ def read_prompt(text: str | None, file: Path | None, *, exact: bool = False) -> 
     if file is not None and file != STDIN:
         content = read_file(file)
         parts.append(content if exact else trimmed(content))
-    if text is not None:
-        parts.append(_argument(text))
-    if not parts:
+    if not parts and text is None:
         raise InvalidRequest("there is no prompt", 'falcon generate "Once upon a time", or -f FILE, or pipe a text in')
-    return "\n\n".join(parts)
+    return Words("\n\n".join(parts) if parts else None, None if text is None else _argument(text))
 
 
 def read_stdin(*, wanted: bool = False) -> str | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from modeling.messages import Finished, ModelInfo, SamplingParams, Stats
+from modeling.messages import Finished, ModelInfo, SamplingParams, Stats, Token
 from modeling.peak import peak_bytes
+
+Spelling = Callable[[int], tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Everything known when a completion has ended. `load_seconds` covers imports and weights."""
+    """Everything known when a completion has ended. `load_seconds` covers imports and weights; `drawn` are its tokens, where
+    log-probabilities were asked for."""
 
     model: str
     info: ModelInfo
@@ -22,9 +26,56 @@ class Completion:
     load_seconds: float
     total_seconds: float
     thinking: str | None = None  # what --hide-thinking left out of `text`
+    drawn: tuple[Token, ...] = ()
 
 
-def document(completion: Completion, *, with_ids: bool = False) -> dict[str, Any]:
+def mean_logprob(drawn: Sequence[Token]) -> float | None:
+    """The mean log-probability of the tokens drawn, by which samples are compared."""
+    found = [token.logprob for token in drawn if token.logprob is not None]
+    return round(sum(found) / len(found), 6) if found else None
+
+
+def best_of(means: Sequence[float | None]) -> int:
+    """The sample with the highest mean log-probability; the first of equals."""
+    return max(range(len(means)), key=lambda place: float("-inf") if (mean := means[place]) is None else mean)
+
+
+def logprobs(drawn: Sequence[Token], spell: Spelling) -> dict[str, Any]:
+    """The log-probabilities of tokens and of their alternatives, in the shape that OpenAI's chat completions have; with ids."""
+
+    def entry(id: int, logprob: float | None) -> dict[str, Any]:
+        text, raw = spell(id)
+        return {"id": id, "token": text, "logprob": logprob and round(logprob, 6), "bytes": list(raw)}
+
+    return {
+        "content": [
+            entry(token.id, token.logprob) | {"top_logprobs": [entry(*other) for other in token.alternatives]}
+            for token in drawn
+        ]
+    }
+
+
+def sample(completion: Completion, *, with_ids: bool = False, spell: Spelling | None = None) -> dict[str, Any]:
+    """What differs between the samples of a prompt; with log-probabilities if there is a way to `spell` tokens."""
+    finished = completion.finished
+    result: dict[str, Any] = {
+        "text": completion.text,
+        "finish_reason": finished.reason,
+        "stop": finished.stop,
+        "completion_tokens": finished.stats.completion_tokens,
+    }
+    if completion.thinking is not None:
+        result["thinking"] = completion.thinking
+    if (mean := mean_logprob(completion.drawn)) is not None:
+        result["mean_logprob"] = mean
+    if spell is not None:
+        result["logprobs"] = logprobs(completion.drawn, spell)
+    if with_ids:
+        result["completion_ids"] = list(finished.token_ids)
+    return result
+
+
+def document(completion: Completion, *, with_ids: bool = False, spell: Spelling | None = None) -> dict[str, Any]:
     """The JSON document of `falcon generate --json`. Timings in milliseconds and tokens per second (names of llama-server);
     memory in bytes; `seed` is null where nothing is drawn. `completion_ids` are all sampled ids, a stop id included.
     """
@@ -39,10 +90,7 @@ def document(completion: Completion, *, with_ids: bool = False) -> dict[str, Any
         "quantization": info.quantization,
         "prompt_tokens": stats.prompt_tokens,
         "reused_tokens": stats.reused_tokens,
-        "completion_tokens": stats.completion_tokens,
-        "text": completion.text,
-        "finish_reason": finished.reason,
-        "stop": finished.stop,
+        **sample(completion, with_ids=with_ids, spell=spell),
         "seed": sampling.seed if sampling.temperature > 0 else None,
         "sampling": {name: value for name, value in asdict(sampling).items() if name not in ("seed", "sample_index")},
         "timings": {
@@ -59,11 +107,7 @@ def document(completion: Completion, *, with_ids: bool = False) -> dict[str, Any
             "peak_bytes": peak_bytes(info.device),
         },
     }
-    if completion.thinking is not None:
-        result["thinking"] = completion.thinking
-    if with_ids:
-        result |= {"prompt_ids": list(completion.prompt_ids), "completion_ids": list(finished.token_ids)}
-    return result
+    return result | {"prompt_ids": list(completion.prompt_ids)} if with_ids else result
 
 
 def statistics(completion: Completion) -> str:

@@ -33,7 +33,7 @@ from modeling.config import load_config
 from modeling.conversion import Conversion, QuantizeRequest
 from modeling.decode.programs import StepPrograms, programs_for
 from modeling.errors import ContextExceeded, DeviceUnavailable, InvalidRequest, StateRefused
-from modeling.generation.answer import Decoder
+from modeling.generation.answer import Decoder, Saved
 from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
@@ -48,11 +48,13 @@ from modeling.roofline import roofline
 from modeling.scores import CONTEXT, VERIFY_CONTEXT, ScoreRequest, ScoreResult
 from modeling.state import ModelState, Snapshot
 from modeling.text.chat import ChatFormat
-from modeling.text.stream import StreamDecoder
+from modeling.text.stream import StreamDecoder, spell
 from modeling.text.tokenizer import Tokenizer
 from modeling.timings import Plan, Result
 
 _KV_SHARE = 0.5  # of the memory that the weights leave free, for the keys and values of all slots
+_SLOTS = {"cuda": 64, "cpu": 8}  # sequences at once: a GPU's programs have 64 rows, a CPU is busy with 8 (benchmarks/cpu.md)
+_TOKENS = 4096  # of each, at the least
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,16 @@ class OpenModel:
 
     def identity(self, session: Session) -> dict[str, str]:
         """What a state of `session` belongs to: hashes of config, weights, tokenizer and template, and the number format."""
+        return self._identity(session.template)
+
+    def _identity(self, template: str | None) -> dict[str, str]:
+        """The same for a template; None where text is fed without one."""
         info, model = self.info, self.engine.runner.model
         assert isinstance(model, LanguageModel)
         packed = f"{info.quantization}, {packed_count(model)} weights"  # which tells lists of what stays plain apart, too
         quantization = packed if info.quantization else "none"
-        facts = {"template": of_text(session.template), "dtype": info.dtype, "quantization": quantization}
-        return identify(self.folder) | facts
+        named = "none" if template is None else of_text(template)
+        return identify(self.folder) | {"template": named, "dtype": info.dtype, "quantization": quantization}
 
     def save_state(self, session: Session, path: Path) -> int:
         """Write the deepest state of `session` to a file; returns how many tokens it is the record of (0: nothing is written).
@@ -111,15 +117,39 @@ class OpenModel:
 
         Raises `StateRefused` for a file that is missing, damaged, of another model, or the record of other tokens.
         """
-        ids, tensors = read_state(path, self.identity(session))
+        ids, state = self._read(path, self.identity(session))
         own = session.ids[: len(ids)]
         if ids != own:
             same = next((place for place, (a, b) in enumerate(zip(ids, own, strict=False)) if a != b), len(own))
             raise StateRefused(f"the state in {path.name} is of another text from token {same} on", "it is read again instead")
+        session.snapshots.add(ids, state)
+        return len(ids)
+
+    def save_prompt(self, path: Path, ids: Sequence[int], state: Saved, template: str | None) -> None:
+        """Write the state behind the first `state.length` of a prompt's `ids`, which `template` (None: no template) made of the
+        user's words. Raises `WriteFailed`."""
+        assert isinstance(state, Snapshot)
+        write_state(path, state.tensors(), ids[: state.length], self._identity(template))
+
+    def load_prompt(self, path: Path, template: str | None) -> tuple[tuple[int, ...], Saved]:
+        """The ids that such a file is the record of, and the state behind them, for `Engine.submit`.
+
+        Raises `StateRefused` for a file that is missing, damaged, or of another model or template.
+        """
+        try:
+            return self._read(path, self._identity(template))
+        except StateRefused as error:
+            raise StateRefused(str(error), f"make it anew: falcon cache-prompt -f DOCUMENT -o {path}") from None
+
+    def _read(self, path: Path, identity: Mapping[str, str]) -> tuple[tuple[int, ...], Snapshot]:
         memory = self.engine.runner.state
         assert isinstance(memory, ModelState)
-        session.snapshots.add(ids, memory.adopt(tensors, len(ids)))
-        return len(ids)
+        ids, tensors = read_state(path, identity)
+        return ids, memory.adopt(tensors, len(ids))
+
+    def spell(self, id: int) -> tuple[str, bytes]:
+        """One token as text and as the bytes that it stands for: it may end within a character. A special token is its name."""
+        return spell(self.tokenizer, id)
 
     def decode(self, ids: Iterable[int]) -> str:
         """ids → text without special tokens."""
@@ -127,9 +157,10 @@ class OpenModel:
 
 
 def open_model(
-    spec: ModelSpec, *, slots: int = 1, context: int | None = None, progress: ProgressSink | None = None
+    spec: ModelSpec, *, slots: int | None = 1, context: int | None = None, progress: ProgressSink | None = None
 ) -> OpenModel:
-    """Find (or download), check, load and place a model, with memory for `slots` sequences.
+    """Find (or download), check, load and place a model, with memory for `slots` sequences; None: as many as suit the device
+    and fit the memory that the weights leave free.
 
     `context` is the room for tokens in each slot of a model whose memory grows; by default its positions, or as many of them as
     fit half of the memory that the weights leave free. FalconMamba's memory does not grow and ignores it. `progress` is told of
@@ -140,7 +171,8 @@ def open_model(
     checkpoint = find(spec, progress)
     defaults = read_defaults(checkpoint.folder)
     tokenizer = Tokenizer.from_folder(checkpoint.folder)
-    model = _load(checkpoint, spec, slots, progress)
+    model = _load(checkpoint, spec, slots or 1, progress)
+    slots = slots or suitable_slots(model)
     runner = Runner(model, slots, prefill_chunk(spec), context or affordable_context(model, slots))
     stop_ids = defaults.stop_ids | tokenizer.end_of_turn_ids
     engine = Engine(runner, lambda: StreamDecoder(tokenizer), stop_ids, progress, _programs(model, runner))
@@ -355,6 +387,14 @@ def affordable_context(model: LanguageModel, slots: int) -> int | None:
     per_token = model.state_bytes(1) - model.state_bytes(0)
     holds = int(free_memory(model.device) * _KV_SHARE) // (per_token * slots)
     return max(1, min(model.max_positions, holds))
+
+
+def suitable_slots(model: LanguageModel) -> int:
+    """How many sequences to decode at once where nobody says: as many as make good use of the device, if half of the memory
+    that the weights leave free holds them with some thousand tokens each."""
+    most = _SLOTS.get(model.device.type, 1)
+    tokens = min(model.max_positions or 0, _TOKENS)
+    return max(1, min(most, int(free_memory(model.device) * _KV_SHARE) // model.state_bytes(tokens)))
 
 
 def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults) -> tuple[str, ...]:

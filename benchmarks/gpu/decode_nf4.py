@@ -219,8 +219,8 @@ class Bench:
 def row_variants(d: int) -> Iterator[tuple[int, int, int, int, int]]:
     """Outputs, words at a time, warps, stages, splits, for one row."""
     for words, warps in ((128, 1), (128, 4), (256, 2), (512, 4), (1024, 8)):
-        for outputs in (4, 8, 16, 32):
-            if d // 8 % words == 0 and 16 <= outputs * words // (32 * warps) <= 64:
+        for outputs in (2, 4, 8, 16):
+            if d // 8 % words == 0 and 8 <= outputs * words // (32 * warps) <= 32:
                 yield outputs, words, warps, 1, 1
 
 
@@ -444,7 +444,7 @@ def main() -> None:
         attempt("its products", lambda fields=fields, layers=layers: products(fields, layers), 6)  # type: ignore[misc]
         attempt("its prefill", lambda fields=fields, layers=layers: prefill(fields, layers), 6)  # type: ignore[misc]
     attempt("dequantize", lambda: plain_copy(*MAMBA_SHAPES["in"]))
-    for rows in (8, 1, 2, 16):
+    for rows in (1, 8, 2, 16):
         for name, (o, d) in (MAMBA_SHAPES | H1_SHAPES).items():
             attempt(f"{name} {o}×{d} b={rows}", lambda o=o, d=d, rows=rows: sweep(o, d, rows), 6)  # type: ignore[misc]
     print(f"{left():.0f} s left")

@@ -28,7 +28,7 @@ def main(folder: str, tokens: int) -> None:
     started, peak = time.perf_counter(), 0
     for done in range(0, tokens, CHUNK):
         ids = torch.randint(0, runner.vocab_size, (min(CHUNK, tokens - done),)).tolist()
-        logits = runner.prefill(ids, 0)
+        logits = runner.prefill([ids], 0)
         if done in (CHUNK, 9 * CHUNK, 99 * CHUNK) or done + CHUNK >= tokens:
             torch.cuda.synchronize()
             seconds, now = time.perf_counter() - started, torch.cuda.max_memory_allocated()

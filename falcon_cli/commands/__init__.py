@@ -12,7 +12,8 @@ from typer.main import get_command
 
 SUMMARIES = {
     "chat": "Talk with a model.",
-    "generate": "Complete a prompt.",
+    "generate": "Complete a prompt, or a file of prompts.",
+    "cache-prompt": "Read a document once, and keep the state behind it.",
     "quantize": "Write a checkpoint with its weights in 4 or 8 bits.",
     "perplexity": "Measure how well a model predicts a text, and how far it is from another.",
     "bench": "Measure how fast a model is here.",
@@ -35,7 +36,8 @@ class _Commands(MutableMapping[str, Any]):
         if name not in self._made:
             if name not in SUMMARIES:
                 raise KeyError(name)
-            made = getattr(import_module(f"{__name__}.{name}"), name)
+            module = name.replace("-", "_")
+            made = getattr(import_module(f"{__name__}.{module}"), module)
             if isinstance(made, typer.Typer):  # a group of commands
                 app = made
             else:

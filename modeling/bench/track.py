@@ -76,19 +76,17 @@ class Track:
         return self._write(case.n_prompt, case.n_gen)
 
     def _read(self, tokens: int) -> Sample:
-        """pp: all sequences, one after the other, read `tokens` tokens and draw one."""
+        """pp: all sequences, together as far as a chunk holds them and at a depth one after the other, read `tokens` tokens and
+        draw one."""
         stood: dict[int, float] = {}
         submitted = perf_counter()
         requests = [self._submit(row, tokens, 1, stood) for row in range(self.batch)]
         ended = {request: event for request, event in self._events() if isinstance(event, Finished)}
-        took = []
-        for row, request in enumerate(requests):
-            stats = ended[request].stats
-            if self.depth:
-                took.append(submitted + stats.first_token_seconds - stood[row])
-            else:  # that the one before leaves its slot is not part of it
-                took.append(stats.prefill_seconds if row else stats.first_token_seconds)
-        return Sample(sum(took), list(accumulate(took)), [], ended[requests[0]].token_ids)
+        ids, waits = ended[requests[0]].token_ids, [ended[request].stats.first_token_seconds for request in requests]
+        if not self.depth:
+            return Sample(max(waits), waits, [], ids)
+        took = [submitted + wait - stood[row] for row, wait in enumerate(waits)]
+        return Sample(sum(took), list(accumulate(took)), [], ids)
 
     def _write(self, prompt: int, tokens: int) -> Sample:
         """tg, and pg with a prompt: all sequences draw their first token, and then `tokens` more by as many steps.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection
 from time import perf_counter
 from typing import Protocol
+
+from torch import Tensor
 
 from modeling.generation.sampling import Draw
 from modeling.generation.stopping import StopMatcher
@@ -29,12 +32,26 @@ class Saved(Protocol):
         """Bytes that forgetting it sets free."""
 
 
+class Reading:
+    """A prompt that is read once for several samples: the first of them reads it, the others begin where that ends.
+
+    `siblings` are those that have not begun. `logits` (v) fp32 and `state` are what stands behind the prompt, for those of them
+    that have to wait for a slot; None before it was read.
+    """
+
+    def __init__(self) -> None:
+        self.siblings: deque[Answer] = deque()
+        self.logits: Tensor | None = None
+        self.state: Saved | None = None
+
+
 class Answer:
     """What the engine knows of one request.
 
-    `budget` is the most tokens the answer may have, None without a limit. `slot` is where its state is, −1 while it waits.
-    `fed` counts the prompt tokens in the state; those of `start` were there before. `marks` are numbers of prompt tokens at
-    which the state is kept on the way. `ended` is the finish reason as soon as a token (or a budget of 0) has decided it.
+    `reading` is what it shares with other samples of the same prompt. `budget` is the most tokens the answer may have, None
+    without a limit. `slot` is where its state is, −1 while it waits. `fed` counts the prompt tokens in the state; `reused` of
+    them were there before, as those of `start` were. `marks` are numbers of prompt tokens at which the state is kept on the
+    way. `ended` is the finish reason as soon as a token (or a budget of 0) has decided it.
     """
 
     def __init__(
@@ -47,15 +64,18 @@ class Answer:
         start: Saved | None = None,
         keep: Callable[[Saved], None] | None = None,
         marks: Collection[int] = (),
+        reading: Reading | None = None,
     ) -> None:
         self.id = id
         self.request = request
+        self.reading = reading
         self.start = start
         self.keep = keep
         self.marks = marks
         self.budget = budget
+        self.apart = False
         self.slot = -1
-        self.fed = 0 if start is None else start.length
+        self.reused = self.fed = 0 if start is None else start.length
         self.token_ids: list[int] = []
         self.ended: FinishReason | None = "length" if budget == 0 else None
         self.prefill_seconds = 0.0
@@ -71,10 +91,26 @@ class Answer:
         """Index of the token to be drawn next, in the sequence of prompt and answer."""
         return len(self.request.prompt_ids) + len(self.token_ids)
 
-    def chunk(self, size: int) -> tuple[int, ...]:
-        """The next prompt tokens to feed: at most `size`, and none beyond the next mark, whoever else is there."""
-        stop = min([self.fed + size, *(mark for mark in self.marks if mark > self.fed)])
-        return self.request.prompt_ids[self.fed : stop]
+    @property
+    def left(self) -> int:
+        """Prompt tokens that are not in the state yet."""
+        return len(self.request.prompt_ids) - self.fed
+
+    @property
+    def alone(self) -> bool:
+        """Whether its prompt is not to be read beside others: its state is wanted on the way, or by its siblings, or they had
+        no room together."""
+        return self.reading is not None or self.apart or bool(self.marks)
+
+    def reach(self, size: int) -> int:
+        """How many of the next prompt tokens to feed: at most `size`, and none beyond the next mark, whoever else is there."""
+        return min([size, self.left, *(mark - self.fed for mark in self.marks if mark > self.fed)])
+
+    def begin(self) -> None:
+        """It goes on from what is there: the prompt that a sibling has read, what `start` holds, or nothing."""
+        if self.reading is not None and self.reading.state is not None:
+            self.start = self.reading.state
+        self.reused = self.fed = 0 if self.start is None else self.start.length
 
     def take(self, draw: Draw) -> Token:
         """Append a drawn token. The token that ends the answer is told by `ended`; the text of a stop id is never shown."""
@@ -119,11 +155,10 @@ class Answer:
 
     def _stats(self) -> Stats:
         started = bool(self.token_ids)
-        reused = 0 if self.start is None else self.start.length
         return Stats(
             prompt_tokens=len(self.request.prompt_ids),
-            reused_tokens=reused,
-            prefilled_tokens=self.fed - reused,
+            reused_tokens=self.reused,
+            prefilled_tokens=self.fed - self.reused,
             completion_tokens=len(self.token_ids),
             prefill_seconds=self.prefill_seconds,
             decode_seconds=self._last - self._first,

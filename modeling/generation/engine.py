@@ -1,13 +1,16 @@
 """The one loop: requests enter free slots, are prefilled in chunks between the decode steps of the others, and leave when
 they end.
 
-    waiting ──► joining ──► decoding ──► out
-    (a queue)   (one, in a   (slots 0 … m−1,
-                slot ≥ m)    never a hole)
+    waiting ──► joining ──────► decoding ──► out
+    (a queue)   (some, in slots  (slots 0 … m−1,
+                ≥ m, in a row)   never a hole)
 
 Decoding slots are always contiguous: when one leaves, the last moves into its place. So a step runs on the first m rows
 without any indirection, which is also what a captured graph wants. The caller pulls: nothing is computed that nobody has
 asked for.
+
+Short prompts are read together: as many as fit one chunk. What they have in length in common is one pass of the model, what
+the longer ones have beyond that another. So prompts of one length cost one pass, and n different ones never more than n.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from time import perf_counter
 
 from torch import Tensor
 
 from modeling.errors import ContextExceeded, FalconError, InvalidRequest, NumericalFailure
-from modeling.generation.answer import Answer, Decoder, Saved
+from modeling.generation.answer import Answer, Decoder, Reading, Saved
 from modeling.generation.runner import Programs, Runner
 from modeling.generation.sampling import Draw, Sampler
 from modeling.generation.steps import Ahead, Lockstep, Steps
@@ -28,6 +32,9 @@ from modeling.messages import Failed, Finished, Progress, ProgressSink, Request,
 from modeling.state import Cancelled
 
 Event = Token | Finished | Failed
+GATHER = 8
+"""Where the device runs ahead, an eighth of the slots falls idle before new prompts are read: a pass over a short prompt is
+bound by its launches there, and the decoding of all others stands still for it (benchmarks/gpu/throughput.py)."""
 
 
 class Engine:
@@ -52,11 +59,13 @@ class Engine:
         self._stop_ids = frozenset(stop_ids)
         self._sampler = Sampler(runner.slots, runner.vocab_size, runner.device)
         self._steps: Steps = Lockstep(runner, self._sampler)
+        self._gather = 1
         if programs is not None:
             self._steps = Ahead(runner, self._sampler, programs, self._stop_ids)
+            self._gather = max(1, runner.slots // GATHER)
         self._live: dict[int, Answer] = {}
         self._waiting: deque[Answer] = deque()
-        self._joining: Answer | None = None
+        self._joining: list[Answer] = []  # the shortest first
         self._decoding: list[Answer] = []  # by slot
         self._cancelled: set[int] = set()
         self._join_next = True  # prefill and decode take turns
@@ -85,9 +94,27 @@ class Engine:
 
         Raises `InvalidRequest` (no prompt, ids outside the vocabulary) and `ContextExceeded` before anything is computed.
         """
-        answer = self._new(request, start, keep, marks)
-        self._enqueue(answer)
-        return answer.id
+        return self.submit_samples(request, 1, start=start, keep=keep, marks=marks)[0]
+
+    def submit_samples(
+        self,
+        request: Request,
+        count: int,
+        *,
+        start: Saved | None = None,
+        keep: Callable[[Saved], None] | None = None,
+        marks: Collection[int] = (),
+    ) -> tuple[int, ...]:
+        """Queue `count` samples of a request, with sample indexes from its own on; returns their ids. Each is what it would be
+        alone, but the prompt is read once. `keep` receives the states of the first of them only. Otherwise as `submit`."""
+        index, reading = request.sampling.sample_index, Reading() if count > 1 else None
+        first = self._new(request, start, keep, marks, reading)
+        others = [
+            self._new(replace(request, sampling=replace(request.sampling, sample_index=index + n)), start, reading=reading)
+            for n in range(1, count)
+        ]
+        self._enqueue(first, *others)
+        return first.id, *(answer.id for answer in others)
 
     def cancel(self, request_id: int | None = None) -> None:
         """End a request (None: every one) within a token, or within a layer of its prompt's chunk: its next event is
@@ -152,15 +179,22 @@ class Engine:
                 self._private.pop(answer.id, None)
 
     def _new(
-        self, request: Request, start: Saved | None, keep: Callable[[Saved], None] | None, marks: Collection[int]
+        self,
+        request: Request,
+        start: Saved | None,
+        keep: Callable[[Saved], None] | None = None,
+        marks: Collection[int] = (),
+        reading: Reading | None = None,
     ) -> Answer:
         budget = self._check(request, start)
         self._next_id += 1
-        return Answer(self._next_id - 1, request, self._new_decoder(), self._stop_ids, budget, start, keep, marks)
+        return Answer(self._next_id - 1, request, self._new_decoder(), self._stop_ids, budget, start, keep, marks, reading)
 
-    def _enqueue(self, answer: Answer) -> None:
+    def _enqueue(self, answer: Answer, *siblings: Answer) -> None:
         with self._whole():
-            self._live[answer.id] = answer
+            self._live |= {each.id: each for each in (answer, *siblings)}
+            if answer.reading is not None:
+                answer.reading.siblings.extend(siblings)
             self._waiting.append(answer)
 
     def _check(self, request: Request, start: Saved | None) -> int | None:
@@ -189,10 +223,10 @@ class Engine:
     # ---- the loop ----
 
     def _advance(self) -> None:
-        """One unit of work: at most one chunk of prompt, or one decode step. They take turns while there is both."""
+        """One unit of work: at most one chunk of prompts, or one decode step. They take turns while there is both."""
         with self._whole():
             self._honour_cancellations()
-            if (self._joining or self._admit()) and (self._join_next or not self._decoding):
+            if (self._joining or self._gathered()) and (self._join_next or not self._decoding):
                 self._join_next = False
                 self._prefill()
             elif self._decoding:
@@ -214,85 +248,163 @@ class Engine:
     def _void(self) -> None:
         """End all requests as interrupted, with the tokens that they have; their states are not kept."""
         answers = list(self._live.values())
-        for known in (self._live, self._waiting, self._decoding, self._cancelled):
+        for known in (self._live, self._waiting, self._joining, self._decoding, self._cancelled):
             known.clear()
-        self._joining = None
         self._steps.void()
         for slot in range(self.runner.slots):
             self.runner.state.reset(slot)
         for answer in answers:
-            answer.keep = None
-            self._post(answer, answer.finish("interrupt"))
+            answer.keep = answer.reading = None
+            if not self._told_of_its_end(answer):
+                self._post(answer, answer.finish("interrupt"))
         self._torn = False
 
-    def _admit(self) -> Answer | None:
-        """Give the first waiting request the first free slot; one at a time, so that all slots above it are free, too."""
-        slot = len(self._decoding)
-        while self._waiting and slot < self.runner.slots:
-            answer = self._joining = self._waiting.popleft()
-            answer.slot = slot
+    def _gathered(self) -> bool:
+        """Whether those who wait may come in: there are slots for as many of them as are worth the pass."""
+        free, wait = self.runner.slots - len(self._decoding), len(self._waiting)
+        return min(free, wait) > 0 and (not self._decoding or free >= min(self._gather, wait))
+
+    def _admit(self, room: int) -> bool:
+        """Give the first of those who wait the first free slots: one, or as many as are read with `room` tokens altogether.
+
+        Nobody else is joining then, so that all slots above the decoding ones are free.
+        """
+        free = self.runner.slots - len(self._decoding)
+        while self._waiting and len(self._joining) < free:
+            answer = self._waiting[0]
+            if self._joining and (answer.alone or self._joining[0].alone or answer.left > room):
+                break
+            self._joining.append(self._waiting.popleft())
+            room -= answer.left
+        self._joining.sort(key=lambda answer: answer.left)
+        for place, answer in enumerate(tuple(self._joining)):
+            answer.slot = len(self._decoding) + place
+            answer.begin()
             try:
                 if answer.start is not None:
-                    self.runner.state.restore(slot, answer.start)
-                return answer
+                    self.runner.state.restore(answer.slot, answer.start)
             except BaseException as error:
+                self._waiting.extendleft(reversed(self._joining[place + 1 :]))
+                del self._joining[place + 1 :]
                 self._break([answer], error)
-        return None
+                break
+        return bool(self._joining)
 
     def _prefill(self) -> None:
-        """Feed the joining request a chunk; and the next ones, as long as all of it together is no more than one full chunk."""
+        """Feed those who are joining a chunk; and the next ones, as long as all of it together is no more than a full one."""
         room = self.runner.prefill_chunk
-        while answer := self._joining or self._admit():
-            chunk = answer.chunk(self.runner.prefill_chunk)
-            if len(chunk) > room:
+        while self._joining or self._admit(room):
+            length = self._joining[0].reach(self.runner.prefill_chunk)
+            if length * len(self._joining) > room:
                 return
-            room -= len(chunk)
-            self._feed(answer, chunk)
+            room -= length * len(self._joining)
+            self._feed(list(self._joining), length)
 
-    def _feed(self, answer: Answer, chunk: Sequence[int]) -> None:
-        """One chunk of a prompt. After its last one the request decodes, beginning with the token drawn here."""
+    def _feed(self, answers: Sequence[Answer], length: int) -> None:
+        """The next `length` tokens of each prompt. Those whose last one is among them decode, beginning with the token drawn
+        here."""
         started = perf_counter()
-        self._report(answer)
+        for answer in answers:
+            self._report(answer)
         try:
-            logits = self.runner.prefill(chunk, answer.slot, lambda: answer.id in self._cancelled)
-            answer.fed += len(chunk)
-            if answer.keep is not None and answer.fed in answer.marks:
-                answer.keep(self.runner.state.snapshot(answer.slot))
+            logits = self._read(answers, length)
         except Cancelled:
-            self._end(answer, answer.finish("interrupt"))
+            for answer in answers:
+                self._end(answer, answer.finish("interrupt"))
             return
         except BaseException as error:
-            self._break([answer], error)
+            if isinstance(error, FalconError) and len(answers) > 1:
+                self._part(answers)
+            else:
+                self._break(answers, error)
             return
-        draw = self._begin(answer, logits) if answer.fed == len(answer.request.prompt_ids) else None
-        answer.prefill_seconds += perf_counter() - started
-        if draw is not None:
+        ready = [answer for answer in answers if not answer.left]
+        begun = self._begin(ready, logits) if ready else ()
+        for answer in answers:
+            answer.prefill_seconds += (perf_counter() - started) / len(answers)
+        for answer, draw in begun:
             self._report(answer)
             self._deliver(answer, draw)
 
+    def _read(self, answers: Sequence[Answer], length: int) -> Tensor:
+        """Extend the prompts by `length` tokens each → logits (b, v) after them. A sibling finds those of its reading."""
+        first = answers[0]
+        if not length:
+            assert first.reading is not None and first.reading.logits is not None
+            return first.reading.logits[None]
+        chunks = [answer.request.prompt_ids[answer.fed : answer.fed + length] for answer in answers]
+        cancelled = self._cancelled
+        logits = self.runner.prefill(chunks, first.slot, lambda: all(answer.id in cancelled for answer in answers))
+        for answer in answers:
+            answer.fed += length
+            if answer.keep is not None and answer.fed in answer.marks:
+                answer.keep(self.runner.state.snapshot(answer.slot))
+        return logits
+
+    def _part(self, answers: Sequence[Answer]) -> None:
+        """What failed together may do alone: each is read by itself, from its beginning."""
+        for answer in reversed(answers):
+            self._joining.remove(answer)
+            self.runner.state.reset(answer.slot)
+            answer.slot, answer.apart = -1, True
+            answer.begin()
+            self._waiting.appendleft(answer)
+
     def _report(self, answer: Answer) -> None:
         """How far the reading of a long prompt is."""
-        before = 0 if answer.start is None else answer.start.length
-        total = len(answer.request.prompt_ids) - before
+        total = len(answer.request.prompt_ids) - answer.reused
         if self.progress is not None and total > self.runner.prefill_chunk:
-            self.progress(Progress("prefill", answer.fed - before, total))
+            self.progress(Progress("prefill", answer.fed - answer.reused, total))
 
-    def _begin(self, answer: Answer, logits: Tensor) -> Draw | None:
-        """Let the joining request take the next decoding slot, and draw its first token from logits (v); None if that fails."""
+    def _begin(self, ready: Sequence[Answer], logits: Tensor) -> Sequence[tuple[Answer, Draw]]:
+        """Let those who have read their prompts take the next decoding slots, and draw their first tokens from logits (≥ b, v);
+        and with them their siblings, as many as find a free slot. Nothing if that fails."""
+        first = len(self._decoding)
+        for answer in ready:
+            self._seat(answer)
+        answers = [*ready, *self._siblings(ready[0], logits[0])]
+        if len(answers) > len(ready):
+            logits = logits[:1].expand(len(answers), -1)
+        try:
+            for answer in answers:
+                self._sampler.join(answer.slot, answer.request.sampling, answer.request.prompt_ids)
+            draws = self._sampler.sample(logits[: len(answers)], first).fetch()
+            for answer, draw in zip(answers, draws, strict=True):
+                self._steps.join(answer, draw.id)
+        except BaseException as error:
+            self._break(answers, error)
+            return ()
+        return list(zip(answers, draws, strict=True))
+
+    def _seat(self, answer: Answer) -> None:
+        """Let a joining request take the next decoding slot."""
         slot = len(self._decoding)
         if answer.slot != slot:  # others have left meanwhile
             self.runner.state.move(answer.slot, slot)
             answer.slot = slot
-        self._joining = None
+        self._joining.remove(answer)
         self._decoding.append(answer)
-        try:
-            self._sampler.join(slot, answer.request.sampling, answer.request.prompt_ids)
-            draw = self._sampler.sample(logits[None], slot).fetch()[0]
-            self._steps.join(answer, draw.id)
-        except BaseException as error:
-            self._break([answer], error)
-            return None
-        return draw
+
+    def _siblings(self, reader: Answer, logits: Tensor) -> list[Answer]:
+        """Let the other samples of the prompt that `reader` has just read, with logits (v) behind it, begin beside it: as many
+        as find a free slot. What the others need is put aside; they are the next to come in."""
+        reading = reader.reading
+        if reading is None or not reading.siblings:
+            return []
+        beside: list[Answer] = []
+        while reading.siblings and len(self._decoding) < self.runner.slots:
+            answer = reading.siblings.popleft()
+            beside.append(answer)
+            answer.slot = len(self._decoding)
+            self.runner.state.fork(reader.slot, answer.slot)
+            answer.reused = answer.fed = len(answer.request.prompt_ids)
+            self._joining.append(answer)
+            self._seat(answer)
+        if reading.siblings:
+            reading.state, reading.logits = self.runner.state.snapshot(reader.slot), logits.clone()
+            self._waiting.extendleft(reversed(reading.siblings))
+            reading.siblings.clear()
+        return beside
 
     def _decode(self) -> None:
         """One token for each decoding request: its last token goes in, the next one comes out."""
@@ -341,8 +453,8 @@ class Engine:
             raise error
 
     def _end(self, answer: Answer, event: Finished | Failed) -> None:
+        self._post(answer, event)  # first: whoever is forgotten before is never heard of again after an interrupt
         self._leave(answer)
-        self._post(answer, event)
 
     def _leave(self, answer: Answer) -> None:
         """Forget a request and free its slot; the last decoding one moves into the hole."""
@@ -350,13 +462,14 @@ class Engine:
             self._steps.leave(answer)
         if answer.keep is not None and answer.slot >= 0:
             answer.keep(self.runner.state.snapshot(answer.slot))
-        answer.start = answer.keep = None  # whoever still knows of the answer must not hold pages by it
+        self._bequeath(answer)
+        answer.start = answer.keep = answer.reading = None  # whoever still knows of the answer must not hold pages by it
         with suppress(ValueError):
             self._waiting.remove(answer)
         del self._live[answer.id]
         self._cancelled.discard(answer.id)
-        if answer is self._joining:
-            self._joining = None
+        if answer in self._joining:
+            self._joining.remove(answer)
             self.runner.state.reset(answer.slot)
         elif answer.slot >= 0:
             last = self._decoding.pop()
@@ -369,12 +482,27 @@ class Engine:
             self._decoding[answer.slot] = last
             last.slot = answer.slot
 
+    def _bequeath(self, answer: Answer) -> None:
+        """A sample that leaves before the prompt is read leaves the reading to the next one."""
+        reading = answer.reading
+        if reading is None or not reading.siblings:
+            return
+        if answer in reading.siblings:
+            reading.siblings.remove(answer)
+        else:
+            self._waiting.appendleft(reading.siblings.popleft())
+
     def _post(self, answer: Answer, event: Event) -> None:
         private = self._private.get(answer.id)
         if private is None:
             self._events.append((answer.id, event))
         else:
             private.append(event)
+
+    def _told_of_its_end(self, answer: Answer) -> bool:
+        """Whether the last event is there already. What a torn pass has posted, nobody has read."""
+        events = self._private.get(answer.id) or (event for request_id, event in self._events if request_id == answer.id)
+        return any(not isinstance(event, Token) for event in events)
 
 
 def _numerical_failure(answer: Answer) -> NumericalFailure:

@@ -31,6 +31,8 @@ class SlotState(Protocol):
 
     def move(self, source: int, target: int) -> None: ...
 
+    def fork(self, source: int, target: int) -> None: ...
+
     def snapshot(self, slot: int) -> Any: ...
 
     def restore(self, slot: int, snapshot: Any) -> None: ...
@@ -40,8 +42,9 @@ class Model(Protocol):
     """What the runner asks of a model.
 
     `config.vocab_size` is the width v of its logits; `max_positions` the longest sequence it was built for (None: any).
-    `prefill` extends one slot by ids (l) and returns logits (v) fp32 of the last position, or raises `Cancelled` as soon as
-    `cancelled` says so; `step` extends slots 0 … b−1 by one of ids (b) each and returns logits (b, v) fp32.
+    `prefill` extends the b slots from `slot` on by ids (b, l) and returns logits (b, v) fp32 of the last position, or raises
+    `Cancelled` as soon as `cancelled` says so; `step` extends slots 0 … b−1 by one of ids (b) each and returns logits (b, v)
+    fp32.
     """
 
     max_positions: int | None
@@ -114,10 +117,10 @@ class Runner:
             self.state: SlotState = model.make_state(slots, None if limit is None else self.max_positions)
 
     @torch.inference_mode()
-    def prefill(self, ids: Sequence[int], slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor:
-        """Extend `slot` by one chunk → logits (v) fp32 after its last token.
+    def prefill(self, ids: Sequence[Sequence[int]], slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor:
+        """Extend the b slots from `slot` on by a chunk of the same length each → logits (b, v) fp32 after their last tokens.
 
-        Raises `MemoryExceeded`, and `Cancelled` within a layer's time once `cancelled` says so; the slot is then void.
+        Raises `MemoryExceeded`, and `Cancelled` within a layer's time once `cancelled` says so; the slots are then void.
         """
         with memory_errors():
             return self.model.prefill(torch.tensor(ids, device=self.device), self.state, slot, cancelled).to(self.device)

@@ -121,15 +121,15 @@ class Ahead:
                 self._flight = self._try(answers)
             flight.landed()
             draws = flight.draws.fetch()
-        except BaseException:
+            for answer in flight.answers:
+                if answer in answers:
+                    self._state.lengths[answer.slot] += 1
+            return flight.answers, draws
+        except BaseException:  # nobody may keep a state that has read what was never counted, or drawn and never told
             self._flight = None
             for answer in answers:
                 self._state.reset(answer.slot)
             raise
-        for answer in flight.answers:
-            if answer in answers:
-                self._state.lengths[answer.slot] += 1
-        return flight.answers, draws
 
     @torch.inference_mode()
     def move(self, source: int, target: int) -> None:

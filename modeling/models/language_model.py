@@ -67,10 +67,12 @@ class LanguageModel(nn.Module, ABC):
 
     @torch.inference_mode()
     def prefill(self, ids: Tensor, state: ModelState, slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor:
-        """Extend `slot` by ids (l) → logits (v) fp32 of the last position. Raises as `ModelState.extend`."""
-        with state.extend(slot, slot + 1, ids.shape[0], cancelled) as extension:
-            h = self.hidden(ids[None], extension)  # 1 l d
-        return self.logits(h[0, -1])
+        """Extend `slot` by ids (l) → logits (v) fp32 of the last position; or the b slots from there on by ids (b, l), the same
+        number each → (b, v). Raises as `ModelState.extend`."""
+        rows, length = ids.shape if ids.ndim == 2 else (1, len(ids))
+        with state.extend(slot, slot + rows, length, cancelled) as extension:
+            h = self.hidden(ids.view(rows, length), extension)[:, -1]  # b d
+        return self.logits(h if ids.ndim == 2 else h[0])
 
     @torch.inference_mode()
     def step(self, ids: Tensor, state: ModelState) -> Tensor:

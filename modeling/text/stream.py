@@ -42,6 +42,17 @@ class StreamDecoder:
         return self._tidier.push(text) + self._tidier.flush() if self._tidier else text
 
 
+def spell(tokenizer: Tokenizer, id: int) -> tuple[str, bytes]:
+    """One token by itself: its text, and the bytes that it stands for, which need not be whole characters. A special token is
+    its name; an id outside the vocabulary is nothing."""
+    piece = tokenizer.piece(id)
+    if piece is None or id in tokenizer.special_ids:
+        return piece or "", (piece or "").encode()
+    decoder = _pieces_of(tokenizer)
+    text = decoder.push(id) + decoder.flush()
+    return text, decoder.bytes_of(piece) if isinstance(decoder, _BytePieces) else text.encode()
+
+
 class _Pieces(Protocol):
     """Ordinary (not special) ids → text."""
 
@@ -78,12 +89,12 @@ class _BytePieces:
 
     def push(self, token_id: int) -> str:
         piece = self._tokenizer.piece(token_id)
-        return "" if piece is None else self._utf8.decode(self._bytes(piece))
+        return "" if piece is None else self._utf8.decode(self.bytes_of(piece))
 
     def flush(self) -> str:
         return self._utf8.decode(b"", final=True)
 
-    def _bytes(self, piece: str) -> bytes:
+    def bytes_of(self, piece: str) -> bytes:
         try:
             return bytes(self._byte_of[sign] for sign in piece)
         except KeyError:  # an added token, which is not written in the alphabet of bytes

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from types import ModuleType
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 import modeling
@@ -37,33 +39,71 @@ STOP_ID = 0
 
 
 class Engine:
-    def __init__(self) -> None:
+    """Answers all that was submitted in turns, a token each; `slots` at once. Sample n says the prompt n + 1 times."""
+
+    def __init__(self, slots: int) -> None:
+        self.runner = SimpleNamespace(slots=slots)
         self.request: Request | None = None
-        self.cancelled = False
+        self.most = 0  # live at once
+        self._live: dict[int, Iterator[Token | Finished | Failed]] = {}
+        self._cancelled: set[int] = set()
+        self._next = 7
 
-    def submit(self, request: Request) -> int:
+    def submit_samples(
+        self,
+        request: Request,
+        count: int,
+        *,
+        start: Any = None,
+        keep: Callable[[Any], None] | None = None,
+        marks: tuple[int, ...] = (),
+    ) -> tuple[int, ...]:
         self.request = request
-        return 7
+        positions = POSITIONS
+        if positions is not None and len(request.prompt_ids) >= positions:
+            raise errors.ContextExceeded(f"{len(request.prompt_ids)} tokens exceed the {positions} positions", "shorten it")
+        if keep is not None:
+            for mark in marks:
+                keep(SimpleNamespace(length=mark))
+        ids = tuple(range(self._next, self._next + count))
+        self._next += count
+        for index, request_id in enumerate(ids):
+            reused = 0 if start is None else start.length
+            self._live[request_id] = self._answer(request, request_id, index, reused)
+        self.most = max(self.most, len(self._live))
+        return ids
 
-    def cancel(self, request_id: int) -> None:
-        assert request_id == 7
-        self.cancelled = True
+    def submit(self, request: Request, *, keep: Callable[[Any], None] | None = None) -> int:
+        (request_id,) = self.submit_samples(request, 1)
+        if keep is not None:
+            keep(SimpleNamespace(length=len(request.prompt_ids)))
+        return request_id
+
+    def cancel(self, request_id: int | None = None) -> None:
+        self._cancelled.update([*self._live] if request_id is None else [request_id])
 
     def run(self) -> Iterator[tuple[int, Token | Finished | Failed]]:
-        assert self.request is not None
-        request, prompt = self.request, "".join(map(chr, self.request.prompt_ids))
+        while self._live:
+            for request_id in [*self._live][: self.runner.slots]:
+                event = next(self._live[request_id])
+                if not isinstance(event, Token):
+                    del self._live[request_id]
+                yield request_id, event
+
+    def _answer(self, request: Request, request_id: int, index: int, reused: int) -> Iterator[Token | Finished | Failed]:
+        prompt = "".join(map(chr, request.prompt_ids))
         if prompt.startswith("fail:"):
-            yield 7, Failed(getattr(errors, prompt[5:].split()[0])("it failed", "try again"))
+            yield Failed(getattr(errors, prompt[5:].split()[0])("it failed", "try again"))
             return
         if prompt.startswith("raise:"):
             raise getattr(builtins, prompt[6:].split()[0])("a fault")
         done: list[int] = []
-        answer = prompt.upper() + (request.sampling.stop[0] if request.sampling.stop else "")
+        answer = prompt.upper() * (1 + index) + (request.sampling.stop[0] if request.sampling.stop else "")
         reason, stop = "stop", STOP_ID
         for sign in self._endless(answer) if prompt.startswith("forever") else answer:
             if prompt.startswith(("slow", "forever")):
                 time.sleep(0.02)
-            if self.cancelled:
+            if request_id in self._cancelled:
                 reason, stop = "interrupt", None
                 break
             if request.sampling.max_tokens is not None and len(done) >= request.sampling.max_tokens:
@@ -72,10 +112,11 @@ class Engine:
             done.append(ord(sign))
             if prompt.startswith("forever told") and len(done) == 20:
                 print("answering", file=sys.stderr, flush=True)
-            yield 7, Token(ord(sign), sign)
+            logprob = None if request.sampling.logprobs is None else -1.0 / (1 + index)
+            yield Token(ord(sign), sign, logprob, ((ord("x"), -3.0),) * (request.sampling.logprobs or 0))
         ids = (*done, STOP_ID) if reason == "stop" else tuple(done)
-        stats = Stats(len(prompt), 0, len(prompt), len(ids), 0.5, 0.25, 0.5)
-        yield 7, Finished(reason, stats, "", stop, ids)  # type: ignore[arg-type]
+        stats = Stats(len(prompt), reused, len(prompt) - reused, len(ids), 0.5, 0.25, 0.5)
+        yield Finished(reason, stats, "", stop, ids)  # type: ignore[arg-type]
 
     @staticmethod
     def _endless(text: str) -> Iterator[str]:
@@ -99,24 +140,37 @@ class Tokenizer:
 
 
 class OpenModel:
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, slots: int | None) -> None:
         self.tokenizer = Tokenizer()
         self.spec = spec
         self.info = ModelInfo(spec.name, "fake", None, "float32", "cpu", "torch", None, 10, 4096, 1024, None, NOTICES)
         self.defaults = DEFAULTS
-        self.engine = Engine()
+        self.engine = Engine(slots or 4)
 
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(map(ord, text))
 
+    def spell(self, id: int) -> tuple[str, bytes]:
+        return chr(id), chr(id).encode()
+
+    def save_prompt(self, path: Path, ids: tuple[int, ...], state: Any, template: str | None) -> None:
+        path.write_text(json.dumps([self.info.name, template, ids[: state.length]]))
+
+    def load_prompt(self, path: Path, template: str | None) -> tuple[tuple[int, ...], Any]:
+        name, made, ids = json.loads(path.read_text())
+        if (name, made) != (self.info.name, template):
+            raise errors.StateRefused("the state was made by another model", "make it anew")
+        return tuple(ids), SimpleNamespace(length=len(ids))
+
 
 TEMPLATE: str | None = None
+POSITIONS: int | None = None
 NOTICES: tuple[str, ...] = ()
 DEFAULTS = SamplingParams(temperature=0.0, top_k=50)
 OPENED: list[OpenModel] = []
 
 
-def open_model(spec: ModelSpec, *, progress: ProgressSink | None = None) -> OpenModel:
+def open_model(spec: ModelSpec, *, slots: int | None = 1, progress: ProgressSink | None = None) -> OpenModel:
     if spec.name.startswith("error:"):
         raise getattr(errors, spec.name[6:])("it cannot be opened", "try another")
     if spec.name.startswith("loading"):
@@ -129,7 +183,7 @@ def open_model(spec: ModelSpec, *, progress: ProgressSink | None = None) -> Open
     if progress is not None:
         progress(Progress("load", 0, 4096))
         progress(Progress("load", 4096, 4096))
-    OPENED.append(OpenModel(spec))
+    OPENED.append(OpenModel(spec, slots))
     return OPENED[-1]
 
 

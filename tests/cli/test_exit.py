@@ -130,7 +130,7 @@ def test_sigterm_ends_an_answer(start: Start) -> None:
 
 def test_a_second_ctrl_c_leaves_at_once_though_the_model_does_not_listen(start: Start) -> None:
     deaf = "import signal, sys; sys.path.insert(0, sys.argv.pop(1)); import fake_model, falcon_cli.app as app\n"
-    deaf += "fake_model.Engine.cancel = lambda self, request_id: print('asked', file=sys.stderr, flush=True)\n"
+    deaf += "fake_model.Engine.cancel = lambda self: print('asked', file=sys.stderr, flush=True)\n"
     deaf += "fake_model.install(); app.main()"
     command = [sys.executable, "-c", deaf, str(Path(__file__).parent), "generate", "forever ab", "-m", "fake"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)

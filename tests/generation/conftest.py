@@ -56,6 +56,10 @@ class ToyState:
             self.pages[source] = [self.pages[source][0] + 100]
             self.reset(source)
 
+    def fork(self, source: int, target: int) -> None:
+        assert source != target and not self.tokens[target]
+        self.tokens[target], self.lengths[target] = list(self.tokens[source]), self.lengths[source]
+
     def reserve(self, start: int, stop: int, length: int) -> None:
         for slot in range(start, stop):
             self.reserved[slot] = self.lengths[slot] + length
@@ -86,11 +90,12 @@ class ToyModel:
 
     def prefill(self, ids: Tensor, state: ToyState, slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor:
         self.before_call()
-        assert ids.ndim == 1 and len(ids) > 0 and ids.dtype == torch.int64
-        self.calls.append(("prefill", len(ids)))
-        state.tokens[slot] += ids.tolist()
-        state.lengths[slot] += len(ids)
-        return self.voice(state.tokens[slot])
+        assert ids.ndim == 2 and ids.numel() > 0 and ids.dtype == torch.int64
+        self.calls.append(("prefill", ids.numel()))
+        for row, row_ids in enumerate(ids.tolist(), slot):
+            state.tokens[row] += row_ids
+            state.lengths[row] += len(row_ids)
+        return torch.stack([self.voice(tokens) for tokens in state.tokens[slot : slot + len(ids)]])
 
     def step(self, ids: Tensor, state: ToyState) -> Tensor:
         self.before_call()

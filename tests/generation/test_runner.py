@@ -27,7 +27,7 @@ def test_context_narrows_the_positions_of_a_model_that_has_some(
 def test_prefill_and_decode_are_the_models_own(make_engine: Callable[..., Any]) -> None:
     engine, model = make_engine(slots=3)
     for slot, prompt in enumerate([[1, 2], [3], [4, 5, 6]]):
-        assert torch.equal(engine.runner.prefill(prompt, slot), model.voice(prompt))
+        assert torch.equal(engine.runner.prefill([prompt], slot)[0], model.voice(prompt))
     logits = engine.runner.decode([7, 8])
     assert torch.equal(logits, torch.stack([model.voice([1, 2, 7]), model.voice([3, 8])]))
     assert model.state.tokens == [[1, 2, 7], [3, 8], [4, 5, 6]]
@@ -36,7 +36,7 @@ def test_prefill_and_decode_are_the_models_own(make_engine: Callable[..., Any]) 
 def test_nothing_is_recorded_for_gradients(make_engine: Callable[..., Any]) -> None:
     weight = torch.ones(256, requires_grad=True)
     engine, _ = make_engine(voice=lambda tokens: weight * 2)
-    assert not engine.runner.prefill([1], 0).requires_grad
+    assert not engine.runner.prefill([[1]], 0).requires_grad
     assert not engine.runner.decode([1]).requires_grad
 
 
@@ -62,10 +62,10 @@ def test_a_device_out_of_memory_is_an_error_of_ours(
     make_engine: Callable[..., Any], work: str, out_of_memory: Callable[[], None]
 ) -> None:
     engine, model = make_engine()
-    engine.runner.prefill([1], 0)
+    engine.runner.prefill([[1]], 0)
     model.before_call = out_of_memory
     with pytest.raises(MemoryExceeded, match="allocate") as caught:
-        engine.runner.prefill([2], 0) if work == "prefill" else engine.runner.decode([2])
+        engine.runner.prefill([[2]], 0) if work == "prefill" else engine.runner.decode([2])
     assert caught.value.hint
     assert "\n" not in str(caught.value)
 
@@ -81,4 +81,4 @@ def test_a_fault_stays_a_fault(make_engine: Callable[..., Any]) -> None:
     engine, model = make_engine()
     model.before_call = raiser(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="mat1"):
-        engine.runner.prefill([1], 0)
+        engine.runner.prefill([[1]], 0)
