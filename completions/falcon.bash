@@ -78,7 +78,8 @@ _falcon() {
             "falcon doctor 0") kind=model words="demo demo-h1" ;;
             "falcon generate 0") kind=text ;;
             "falcon help 0") kind=words words="batch bench cache-prompt chat completions config doctor environment exit-codes generate help models perplexity quantize sampling sessions" ;;
-            "falcon perplexity 0") kind=text ;;
+            "falcon perplexity 0") kind=model words="demo demo-h1" ;;
+            "falcon perplexity 1") kind=file ;;
             "falcon quantize 0") kind=model words="demo demo-h1" ;;
             "falcon sessions 0") words="export list prune rename rm show" ;;
             "falcon sessions export 0") kind=text ;;

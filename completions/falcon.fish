@@ -240,6 +240,8 @@ complete -c falcon -n '__falcon_at "generate"' -l stats -d 'Show counts and spee
 complete -c falcon -n '__falcon_at "generate"' -l help -s h -d 'Show this message and exit'
 complete -c falcon -n '__falcon_at "help" 0' -x -a 'batch bench cache-prompt chat completions config doctor environment exit-codes generate help models perplexity quantize sampling sessions'
 complete -c falcon -n '__falcon_at "help"' -l help -s h -d 'Show this message and exit'
+complete -c falcon -n '__falcon_at "perplexity" 0' -x -a 'demo demo-h1 (__fish_complete_directories)'
+complete -c falcon -n '__falcon_at "perplexity" 1' -r -F
 complete -c falcon -n '__falcon_at "perplexity"' -l model -l model-name-or-path -s m -x -a 'demo demo-h1 (__fish_complete_directories)' -d 'Hugging Face id, local folder, demo or demo-h1'
 complete -c falcon -n '__falcon_at "perplexity"' -l revision -x -d 'Branch, tag or commit of a Hugging Face id'
 complete -c falcon -n '__falcon_at "perplexity"' -l offline -d 'Use what is on this machine; never the network'

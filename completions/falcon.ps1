@@ -510,6 +510,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon completions 0' = @('bash', 'zsh', 'fish', 'powershell')
         'falcon doctor 0' = @('demo', 'demo-h1')
         'falcon help 0' = @('batch', 'bench', 'cache-prompt', 'chat', 'completions', 'config', 'doctor', 'environment', 'exit-codes', 'generate', 'help', 'models', 'perplexity', 'quantize', 'sampling', 'sessions')
+        'falcon perplexity 0' = @('demo', 'demo-h1')
         'falcon quantize 0' = @('demo', 'demo-h1')
     }
 

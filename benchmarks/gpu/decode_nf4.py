@@ -3,7 +3,11 @@
     python benchmarks/gpu/decode_nf4.py [seconds]
 
 Random codes at the published shapes. Each product is timed in a CUDA graph over copies of the matrix, more than the L2 cache
-holds; beside it the plain bf16 kernel, and bitsandbytes' kernel where that can be imported. × is the best of ours.
+holds; beside it the plain bf16 kernel, and bitsandbytes' kernel where that can be imported. × is the best of ours. Of a whole
+step, all its 4-bit products are timed in one graph by our kernels and in another by bitsandbytes'; a prefill is that of packed
+weights made plain once, beside that of plain ones.
+
+With TRITON_INTERPRET=1 it checks what it can on a CPU, at small shapes, and measures nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ import torch
 import triton
 from torch import Tensor, nn
 
+from modeling import kernels
+from modeling.checkpoint.quantized import replace
+from modeling.checkpoint.quantizer import layers_to_pack
 from modeling.config import parse_config
 from modeling.decode import falcon_h1, falcon_mamba
 from modeling.decode.inputs import StepInputs
@@ -26,14 +33,15 @@ from modeling.kernels.triton import dequantize, nf4, packed, projection
 from modeling.kernels.triton.int8 import Matrix8
 from modeling.kernels.triton.nf4 import Matrix4
 from modeling.kernels.triton.packed import PackedBlocks
-from modeling.layers.linear import Linear, PackedLinear, tensors
+from modeling.layers.linear import PackedLinear, tensors
 from modeling.models import build
 from modeling.quantization import Form
 from modeling.state import PAGE
 
 START = time.perf_counter()
 LIMIT = float(sys.argv[1]) if len(sys.argv) > 1 else 85.0
-DEVICE = torch.device("cuda")
+TINY = bool(triton.knobs.runtime.interpret)
+DEVICE = torch.device("cpu" if TINY else "cuda")
 NF4 = (
     -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
     -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
@@ -55,6 +63,15 @@ H1: dict[str, Any] = {
     "rope_parameters": {"rope_type": "default", "rope_theta": 1e11}, "tie_word_embeddings": False, "bos_token_id": 1,
     "eos_token_id": None, "pad_token_id": 0,
 }  # fmt: skip
+EXACT = (256, 2048)
+if TINY:
+    LIMIT, EXACT = 1e9, (32, 256)
+    MAMBA_SHAPES, H1_SHAPES = {"in": (128, 256), "out": (64, 512)}, {"down": (48, 384)}
+    MAMBA |= {"vocab_size": 96, "hidden_size": 128, "intermediate_size": 256, "time_step_rank": 8}
+    H1 |= {
+        "vocab_size": 96, "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "head_dim": 16, "mamba_d_ssm": 64, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 16,
+    }  # fmt: skip
 
 
 def left() -> float:
@@ -117,16 +134,14 @@ def check_exact() -> str:
     wrong = []
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         for doubled in (True, False):
-            weight = random_packed(256, 2048, doubled)
+            weight = random_packed(*EXACT, doubled)
             law, matrix = weight.dequantized(dtype), Matrix4.of(weight)
             wrong.append(f"{int((dequantize.dequantized(weight, dtype) != law).sum())}")
             for rows, count in ((1, 64), (16, 256)):
-                ones, expected = (
-                    torch.eye(2048, dtype=dtype, device=DEVICE),
-                    weight.dequantized(torch.float32) if rows == 1 else law,
-                )
+                ones = torch.eye(EXACT[1], dtype=dtype, device=DEVICE)
+                expected = weight.dequantized(torch.float32) if rows == 1 else law
                 for comb in (False, True):
-                    found = torch.full((count, 256), torch.nan, device=DEVICE)
+                    found = torch.full((count, EXACT[0]), torch.nan, device=DEVICE)
                     for i in range(0, count, rows):
                         x = nf4.combed(ones[i : i + rows]) if comb else ones[i : i + rows]
                         packed.project(x, matrix, found[i : i + rows], combed=comb)
@@ -273,14 +288,11 @@ def plain_copy(o: int, d: int) -> str:
 @torch.no_grad()
 @torch.inference_mode(False)
 def model_of(fields: dict[str, Any], layers: int, four: bool) -> Any:
-    """A model with random weights, packed as `falcon quantize` does it."""
+    """A model with random weights, packed where `falcon quantize` packs."""
     with torch.device("meta"):
         model = build(parse_config(fields | {"num_hidden_layers": layers}))
-        for name, module in list(model.named_modules()):
-            if four and isinstance(module, Linear) and name.rpartition(".")[2] not in ("lm_head", "x_proj", "dt_proj"):
-                parent, _, child = name.rpartition(".")
-                layer = PackedLinear((module.out_features, module.in_features), Form("nf4", double=True), module.bias)
-                setattr(model.get_submodule(parent), child, layer)
+        for name in layers_to_pack(model) if four else ():
+            replace(model, name, Form("nf4", double=True), None)
     plain = {id(p) for m in model.modules() if not isinstance(m, PackedLinear) for p in m._parameters.values()}
     for parameter in model.parameters():
         if id(parameter) in plain:
@@ -349,9 +361,74 @@ def whole(fields: dict[str, Any], layers: int) -> str:
     return " | ".join(found)
 
 
+def products(fields: dict[str, Any], layers: int) -> str:
+    """All 4-bit products of a step for one row, in one graph: ours, bitsandbytes', and what the step would take with its."""
+    from bitsandbytes import functional
+
+    model = model_of(fields, layers, True)
+    step, _, _ = step_of(model, 1)
+    whole_step = seconds(replay(step))
+    ours, theirs = [], []
+    for module in model.modules():
+        if isinstance(module, PackedLinear):
+            weight = module.packed
+            assert isinstance(weight, Packed4) and isinstance(weight.scales, Scales8)
+            o, d = weight.shape
+            x, out = torch.randn(1, d, device=DEVICE).bfloat16(), torch.empty(1, o, device=DEVICE)
+            ours.append((x, Matrix4.of(weight), out))
+            state = functional.QuantState(
+                absmax=weight.scales.dequantized(),  # not doubled: its faster form
+                shape=torch.Size((o, d)),
+                code=weight.values,
+                blocksize=weight.block,
+                quant_type="nf4",
+                dtype=torch.bfloat16,
+            )
+            theirs.append((x[:, None], weight.codes.view(-1, 1).t(), state))
+
+    def run_ours() -> None:
+        for x, matrix, out in ours:
+            packed.project(x, matrix, out, combed=True)
+
+    def run_theirs() -> None:
+        for x, codes, state in theirs:
+            functional.gemv_4bit(x, codes, state=state)
+
+    t, bnb = seconds(replay(run_ours)), seconds(replay(run_theirs))
+    with_theirs = whole_step - t + bnb
+    alone = f"{len(ours)} products {t * 1e3:.3f} ms, bitsandbytes {bnb * 1e3:.3f} ms ({bnb / t:.2f}×)"
+    return f"{alone}; step {whole_step * 1e3:.3f} ms, with theirs {with_theirs * 1e3:.3f} ms ({with_theirs / whole_step:.2f}×)"
+
+
+def prefill(fields: dict[str, Any], layers: int, length: int = 2048) -> str:
+    """A prompt through packed weights, each made plain once, and through plain ones; memory that packed ones take beside."""
+    found = {}
+    for four in (True, False):
+        model = model_of(fields, layers, four)
+        kernels.choose("triton", DEVICE)
+        ids, state = torch.randint(fields["vocab_size"], (length,), device=DEVICE), model.make_state(1, length)
+
+        def run(model: Any = model, ids: Tensor = ids, state: Any = state) -> None:
+            state.reset(0)
+            model.prefill(ids, state, 0)
+
+        run()
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        t = seconds(run, 5)
+        found[four] = t, (torch.cuda.max_memory_allocated() - before) / 1e9, before / 1e9
+        del model, state, run
+        torch.cuda.empty_cache()
+    said = []
+    for four, (t, peak, held) in found.items():
+        said.append(f"{'nf4' if four else 'bf16'} {length / t:.0f} tok/s, {held:.2f} GB + {peak:.2f} GB")
+    return f"{' | '.join(said)} | nf4 has {found[False][0] / found[True][0]:.1%} of bf16's speed"
+
+
 @torch.inference_mode()
 def main() -> None:
-    print(torch.cuda.get_device_name(), torch.__version__, triton.__version__)
+    print("interpreted" if TINY else torch.cuda.get_device_name(), torch.__version__, triton.__version__)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.manual_seed(0)
     attempt("exact", check_exact)
@@ -361,9 +438,13 @@ def main() -> None:
     for family, fields in (("mamba", MAMBA), ("h1", H1)):
         for rows in (1, 3):
             attempt(f"{family} {rows}", lambda fields=fields, rows=rows: check_model(fields, rows))  # type: ignore[misc]
+    if TINY:
+        return
     print(f"{left():.0f} s left; a variant is outputs×words×warps×stages×splits µs", flush=True)
-    attempt("FalconMamba-7B", lambda: whole(MAMBA, 64))
-    attempt("Falcon-H1-7B", lambda: whole(H1, 44))
+    for name, fields, layers in (("FalconMamba-7B", MAMBA, 64), ("Falcon-H1-7B", H1, 44)):
+        attempt(name, lambda fields=fields, layers=layers: whole(fields, layers))  # type: ignore[misc]
+        attempt("its products", lambda fields=fields, layers=layers: products(fields, layers), 6)  # type: ignore[misc]
+        attempt("its prefill", lambda fields=fields, layers=layers: prefill(fields, layers), 6)  # type: ignore[misc]
     attempt("dequantize", lambda: plain_copy(*MAMBA_SHAPES["in"]))
     for rows in (1, 8, 2, 16):
         for name, (o, d) in (MAMBA_SHAPES | H1_SHAPES).items():

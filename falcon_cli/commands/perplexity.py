@@ -23,27 +23,26 @@ from modeling.scores import ScoreRequest
 class ScoredModelOptions(ModelOptions):
     """The model and the text: `falcon perplexity MODEL FILE` is `falcon perplexity -m MODEL FILE`."""
 
-    yields: ClassVar[Mapping[str, tuple[str, ...]]] = {"revision": ("model", "words"), "model": ("words",)}
+    yields: ClassVar[Mapping[str, tuple[str, ...]]] = {"revision": ("model", "name"), "model": ("file",)}
 
-    words: Annotated[
-        list[str], typer.Argument(metavar="[MODEL] FILE", help="A model, as for --model, and a text (-: standard input)."), ANEW
-    ]
+    name: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="The same as --model."), ANEW] = None
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The text, in UTF-8 (-: standard input)."), ANEW] = None
 
     @property
     def given(self) -> str | None:
         """Raises `InvalidRequest` if there are two names."""
-        if len(self.words) == 1:
+        if self.file is None:  # one word alone is the text
             return self.model
         if self.model is not None:
-            raise InvalidRequest(f"the model is given twice, {self.words[0]} and --model {self.model}", "give one of the two")
-        return self.words[0]
+            raise InvalidRequest(f"the model is given twice, {self.name} and --model {self.model}", "give one of the two")
+        return self.name
 
     @property
     def text(self) -> str:
-        """What the file says. Raises `InvalidRequest` if it cannot be read, or there are two."""
-        if len(self.words) > 2:
-            raise InvalidRequest(f"{self.words[2]} is one name too many", "falcon perplexity MODEL FILE")
-        path = Path(self.words[-1])
+        """What the file says. Raises `InvalidRequest` if there is none, or it cannot be read."""
+        if self.name is None:
+            raise InvalidRequest("there is no text to score", "falcon perplexity MODEL FILE")
+        path = Path(self.name) if self.file is None else self.file
         return (read_stdin(wanted=True) or "") if path == STDIN else read_file(path)
 
 
@@ -77,13 +76,9 @@ def perplexity(*, model: ScoredModelOptions, scores: ScoreOptions, output: Manne
     As llama-perplexity does it: the text is cut in pieces of 512 tokens, each is read from an empty state, and the second half
     of each counts. What is left over at the end does not.
 
-    What quantizing costs is seen by two runs over one text. The first writes what the plain model expects, two bytes for each
-    token of the vocabulary at each place; the second compares: ratio of perplexities, Kullback-Leibler divergence, how often
-    both find the same token likeliest.
-
-      falcon perplexity MODEL text.txt --kl-divergence-base logits.kld
-
-      falcon perplexity MODEL text.txt --quantize nf4 --kl-divergence --kl-divergence-base logits.kld
+    --kl-divergence-base FILE writes down what the model expects, two bytes for each token of the vocabulary at each place.
+    The same command with --kl-divergence and another model, or --quantize nf4, compares: ratio of perplexities,
+    Kullback-Leibler divergence, how often both find the same token likeliest.
     """
     text = model.text
     request = ScoreRequest(text, scores.ctx_size, scores.chunks, scores.base and scores.base.expanduser(), scores.compare)

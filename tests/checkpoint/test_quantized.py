@@ -19,6 +19,7 @@ from modeling.checkpoint.files import find
 from modeling.checkpoint.load import load
 from modeling.config import load_config
 from modeling.errors import BadModelFile, DeviceUnavailable, InvalidRequest, UnsupportedConfig
+from modeling.kernels import bitsandbytes
 from modeling.kernels.packed import Packed4
 from modeling.layers.linear import PackedLinear, weight_count
 from modeling.messages import ModelSpec
@@ -297,10 +298,17 @@ def test_a_quantized_checkpoint_is_not_quantized_otherwise(saved: Callable[..., 
 def test_without_bitsandbytes_packed_files_are_read_and_packing_says_what_it_needs(
     saved: Callable[..., Path], tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder = saved("falcon_h1", "nf4-dq")  # while it is there
     monkeypatch.setitem(__import__("sys").modules, "bitsandbytes", None)
     monkeypatch.setattr("modeling.checkpoint.quantizer.find_spec", lambda name: None)
-    with torch.inference_mode():
-        assert opened(saved("falcon_h1", "nf4-dq"))(IDS).isfinite().all()
+    bitsandbytes.library.cache_clear()
+    try:
+        for dtype in ("float32", "bfloat16"):
+            with torch.inference_mode():
+                assert opened(folder, dtype=dtype)(IDS).isfinite().all()
+        assert bitsandbytes.library() is None
+    finally:
+        bitsandbytes.library.cache_clear()
     with pytest.raises(DeviceUnavailable, match="bitsandbytes") as caught:
         opened(tiny("falcon_h1"), quantize="nf4")
     assert caught.value.hint == "pip install 'falcon-cli[quant]'"
@@ -339,10 +347,3 @@ def test_products_may_be_made_in_another_dtype(tiny: Callable[..., Path]) -> Non
         one, other = plain(IDS), exact(IDS)
     assert not torch.equal(one, other)
     torch.testing.assert_close(one, other, atol=0.1, rtol=0.1)
-
-
-def test_fused_steps_do_not_take_packed_weights_for_plain_ones(tiny: Callable[..., Path]) -> None:
-    from modeling.decode.programs import programs_for
-
-    model = opened(tiny("falcon_mamba"), quantize="nf4")
-    assert programs_for(model, model.make_state(1), 16) is None

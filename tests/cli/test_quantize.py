@@ -148,7 +148,9 @@ def test_perplexity_prints_what_scripts_for_llama_perplexity_look_for(call: Call
     [
         (["demo", "nowhere.txt"], "nowhere.txt cannot be read"),
         (["demo", "-m", "demo-h1", "TEXT"], "the model is given twice"),
-        (["demo", "TEXT", "TEXT"], "one name too many"),
+        (["demo", "TEXT", "TEXT"], "unexpected extra argument"),
+        ([], "no text to score"),
+        (["-m", "demo", "nowhere.txt"], "nowhere.txt cannot be read"),
         (["demo", "TEXT"], "the text has"),
         (["demo", "TEXT", "--kl-divergence"], "nothing to compare with"),
         (["demo", "TEXT", "-c", "4"], "too short"),
