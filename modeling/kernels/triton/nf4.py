@@ -286,7 +286,8 @@ def _looked_up(words, values, DECODE: tl.constexpr):
         for place in tl.static_range(8):
             found = found + (tl.load(values + (words >> (4 * place) & 15)),)  # noqa: RUF005 (the language has no stars)
     else:
-        f, w = tl.float32, (values + 16).to(tl.pointer_type(tl.int32))
+        f = tl.float32
+        w = (values + 16).to(tl.pointer_type(tl.int32))
         found = tl.inline_asm_elementwise(
             DECODE, "=r,=r,=r,=r,=r,=r,=r,=r,r,r,r,r,r,r,r,r,r,r,r,r,r",
             [words, tl.load(w), tl.load(w + 1), tl.load(w + 2), tl.load(w + 3), tl.load(w + 4), tl.load(w + 5),

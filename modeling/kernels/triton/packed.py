@@ -46,8 +46,9 @@ def choose(rows: int, outputs: int, matrix: PackedMatrix, splits: int = 1) -> Pa
     each, words = outputs * splits / PROCESSORS, matrix.shape[1] // 8
     if rows == 1 and isinstance(matrix, Matrix4):
         return _choose_row(words // splits)
-    blocks = PackedBlocks(16 if rows > 32 or each < 24 else 64 if each >= 96 and rows <= 16 else 32)
-    for warps in (4, 2) if rows > 32 or blocks.outputs == 64 else (8, 4, 2):
+    outputs = 16 if rows > 32 or each < 24 else 64 if each >= 96 and rows <= 16 else 32
+    blocks = PackedBlocks(outputs, 32 if rows <= 16 and splits > 1 and words >= 512 * splits else 16)
+    for warps in (8, 4, 2) if 16 < rows <= 32 else (4, 2):
         if words % (splits * warps * blocks.words) == 0:
             return replace(blocks, warps=warps)
     while blocks.warps > 1 and words < splits * blocks.warps * blocks.words:  # some would have no columns
