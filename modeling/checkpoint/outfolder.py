@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling.checkpoint.hub import CONFIG
+from modeling.checkpoint.memory import show
 from modeling.durable import replacing, sync_folder
 from modeling.errors import FalconError, InvalidRequest, WriteFailed
 
@@ -125,7 +126,7 @@ def _require_room(folder: OutFolder, size: int) -> None:
     free = shutil.disk_usage(folder.partial).free
     if size - there > free:
         raise WriteFailed(
-            f"{folder.target} needs {(size - there) / 1e9:.2f} GB, and its disk has {free / 1e9:.2f} GB free",
+            f"{folder.target} needs {show(size - there)}, and its disk has {show(free)} free",
             "make room or choose another folder; what was there before is untouched",
         )
 
