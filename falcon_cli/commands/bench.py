@@ -212,6 +212,8 @@ class CaseOptions(Group):
     def earlier(self) -> Earlier | None:
         """The run to compare with. Raises `InvalidRequest`, also for repetitions that allow no verdict where one is wanted."""
         if self.fail_below is not None:
+            if self.fail_below != self.fail_below:  # a range lets nan through, and nothing is ever below it
+                raise InvalidRequest("--fail-below nan is no share of a speed", "give a percentage, for example 95")
             if self.compare is None:
                 raise InvalidRequest("--fail-below is a share of an earlier speed", "add --compare OLD.json")
             if not decidable(self.repetitions, self.repetitions):

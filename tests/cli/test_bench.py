@@ -153,6 +153,12 @@ def test_wrong_usage_is_one_sentence(arguments: list[str], falcon: Falcon, measu
     assert what.startswith("error: ") and hint.startswith("hint: ")
 
 
+def test_a_gate_of_nan_is_refused(falcon: Falcon) -> None:
+    outcome = falcon("bench", "--fail-below", "nan", "--compare", __file__)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "nan" in outcome.err.splitlines()[0]
+
+
 def test_a_pipe_gets_a_markdown_table(falcon: Falcon, measured: list[dict[str, Any]]) -> None:
     outcome = falcon("bench", "org/model", "-p", "30", "-n", "60", "-d", "7")
     lines = outcome.out.splitlines()
