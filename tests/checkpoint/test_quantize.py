@@ -442,7 +442,7 @@ def test_a_disk_that_is_too_small_is_seen_before_the_work(tiny: Callable[..., Pa
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", name], capture_output=True).returncode:
             pytest.skip("no file system can be mounted here")
         try:
-            with pytest.raises(WriteFailed, match=r"needs \d+ KiB, and its disk has 40.0 KiB free") as caught:
+            with pytest.raises(WriteFailed, match=r"needs \d+\.\d KiB, and its disk has 40.0 KiB free") as caught:
                 quantize(tiny("falcon_mamba"), Path(name) / "out")
             assert "make room" in caught.value.hint
             assert not list(Path(name).iterdir())
