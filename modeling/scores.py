@@ -112,6 +112,6 @@ class ScoreResult:
 
 
 def perplexity(log: Estimate) -> Estimate:
-    """exp of a mean logarithm; errors grow as the first derivative."""
-    value = exp(min(log.value, 700.0))
+    """exp of a mean logarithm; errors grow as the first derivative. Bounded, so that squares of both are numbers, too."""
+    value = exp(min(log.value, 300.0))
     return Estimate(value, value * log.error)

@@ -52,13 +52,16 @@ def estimate(weights: int, widest: int, vocabulary: int, tokens: int, state: int
     return Need(weights, state, activations + logits + unpacked + _KERNELS)
 
 
-def require(need: Need, free: int, device: str, dtype: str) -> None:
-    """Raise `MemoryExceeded` with choices if `need` does not fit into the `free` bytes of `device`."""
+def require(need: Need, free: int, device: str, dtype: str, *, plain: bool = False) -> None:
+    """Raise `MemoryExceeded` with choices if `need` does not fit into the `free` bytes of `device`; `plain` weights could be
+    quantized."""
     if need.total <= free:
         return
     choices = []
     if dtype == "float32" and need.weights // 2 + need.state + need.work <= free:
         choices.append("--dtype bfloat16 (half the weights)")
+    if plain and need.weights // 2 + need.state + need.work <= free:
+        choices.append("--quantize nf4 (less than half the weights)")
     if need.work > need.weights:
         choices.append("a smaller --prefill-chunk")
     choices.append("--device-map auto (what does not fit is kept in host memory or read from disk: slower)")

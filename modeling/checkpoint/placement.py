@@ -17,6 +17,7 @@ from torch import nn
 from modeling.checkpoint import memory
 from modeling.checkpoint.memory import Need
 from modeling.errors import DeviceUnavailable, InvalidRequest, MemoryExceeded
+from modeling.layers.linear import PackedLinear
 from modeling.messages import ModelSpec
 
 Home = torch.device | Literal["disk"]
@@ -80,7 +81,9 @@ def plan(model: nn.Module, block_class: type[nn.Module], spec: ModelSpec, need: 
     if spec.device_map is None:
         if spec.max_memory:
             raise InvalidRequest("--max-memory bounds what --device-map auto may use", "add --device-map auto")
-        memory.require(need, free_memory(main), str(main), str(next(model.parameters()).dtype).removeprefix("torch."))
+        dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        plain = not any(isinstance(module, PackedLinear) for module in model.modules())
+        memory.require(need, free_memory(main), str(main), dtype, plain=plain)
         return whole
     budgets = _budgets(spec, main, need)
     if need.weights <= budgets[_key(main)]:

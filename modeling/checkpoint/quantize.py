@@ -49,6 +49,7 @@ _COMPANIONS = (
     "vocab.txt",
     "vocab.json",
     "tokenizer*.json",
+    "chat_template*.json",
     "generation_config.json",
 )
 _MORE = ("special_tokens_map.json", "added_tokens.json", "preprocessor_config.json")

@@ -85,6 +85,7 @@ class Baseline:
             self._logs = self._stored["logs"]
             count, length = self.pieces.shape
             n, self.vocabulary = self._logs.shape
+            self.require_numbers(self.nll)
             if not (n == count * counted(length) == self.nll.numel() == self.best.numel() and self._logs.dtype == "F16"):
                 raise ValueError
         except BadModelFile as error:
@@ -108,6 +109,11 @@ class Baseline:
                 f"{self.path} was made from another text, or with another tokenizer", "use the text that it was made from"
             )
         return pieces
+
+    def require_numbers(self, values: Tensor) -> None:
+        """Raises `InvalidRequest` if what comes from this file is not finite: nothing else is written."""
+        if not bool(values.isfinite().all()):
+            raise InvalidRequest(f"{self.path} is damaged", "write it anew with --kl-divergence-base alone")
 
     def logs(self, start: int, stop: int) -> Tensor:
         """(stop − start, v) fp32 on the CPU, of these places."""

@@ -21,6 +21,7 @@ def compare(scores: Iterable[Scored], base: Baseline) -> tuple[Estimate, Diverge
         p = base.logs(places.start, places.stop).to(scored.logs.device)  # s v
         q = rounded(scored.logs).float()
         kld = (p.exp() * (p - q)).sum(-1)
+        base.require_numbers(kld)
         found = (scored.nll.cpu(), base.nll[places], kld.cpu(), scored.best.cpu() == base.best[places])
         parts.append(torch.stack([values.double() for values in found]))  # 4 s
     nll, base_nll, kld, same = torch.cat(parts, dim=1)
@@ -28,13 +29,18 @@ def compare(scores: Iterable[Scored], base: Baseline) -> tuple[Estimate, Diverge
     divergence = Divergence(
         log_base=estimate(base_nll),
         log_ratio=estimate(nll - base_nll),
-        correlation=1.0 if torch.equal(nll, base_nll) else float(torch.corrcoef(torch.stack((nll, base_nll)))[0, 1]),
+        correlation=_correlation(nll, base_nll),
         kld=_spread(kld),
         dp=_spread(dp),
         rms_dp=float(dp.square().mean().sqrt()),
         same_top=estimate(same),
     )
     return estimate(nll), divergence
+
+
+def _correlation(one: Tensor, other: Tensor) -> float:
+    """Pearson's; 0 where one of them never changes, for then it has none."""
+    return 1.0 if torch.equal(one, other) else float(torch.corrcoef(torch.stack((one, other)))[0, 1].nan_to_num())
 
 
 def _spread(values: Tensor) -> Spread:

@@ -5,7 +5,6 @@ import random
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,7 +144,6 @@ def test_no_mutated_header_gets_through_as_anything_but_a_consistent_file(tmp_pa
     original = pack(ENTRIES)
     path = tmp_path / "x.safetensors"
     accepted = 0
-    started = time.perf_counter()
     for _ in range(10_000):
         content = bytearray(original)
         for _ in range(draw.randint(1, 4)):
@@ -171,7 +169,6 @@ def test_no_mutated_header_gets_through_as_anything_but_a_consistent_file(tmp_pa
             length = struct.unpack("<Q", content[:8])[0]
             assert sum(tensor.nbytes for tensor in tensors.values()) == len(content) - 8 - length
     assert 0 < accepted < 2_000  # most flips hit a name or the data and change nothing that counts
-    assert time.perf_counter() - started < 30
 
 
 def entries(count: int) -> bytes:

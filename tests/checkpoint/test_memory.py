@@ -45,17 +45,17 @@ def test_what_fits_is_let_through_and_what_does_not_is_refused_with_choices() ->
     need = Need(weights=4 * GIB, state=GIB, work=GIB)
     require(need, 6 * GIB, "cuda:0", "float32")
     with pytest.raises(MemoryExceeded) as caught:
-        require(need, 6 * GIB - 1, "cuda:0", "float32")
+        require(need, 6 * GIB - 1, "cuda:0", "float32", plain=True)
     for word in ("6.0 GiB", "4.0 GiB weights", "1.0 GiB state", "cuda:0", "free"):
         assert word in str(caught.value)
-    for choice in ("--dtype bfloat16", "--device-map auto", "a smaller model"):
+    for choice in ("--dtype bfloat16", "--quantize nf4", "--device-map auto", "a smaller model"):
         assert choice in caught.value.hint
     with pytest.raises(MemoryExceeded) as caught:
-        require(need, 3 * GIB, "cuda:0", "float32")  # bfloat16 would not fit either
-    assert "--dtype" not in caught.value.hint
+        require(need, 3 * GIB, "cuda:0", "float32", plain=True)  # bfloat16 would not fit either
+    assert "--dtype" not in caught.value.hint and "--quantize" not in caught.value.hint
     with pytest.raises(MemoryExceeded) as caught:
         require(need, 5 * GIB, "cuda:0", "bfloat16")
-    assert "--dtype" not in caught.value.hint
+    assert "--dtype" not in caught.value.hint and "--quantize" not in caught.value.hint
 
 
 def machine(root: Path, membership: str, files: dict[str, str]) -> Path:

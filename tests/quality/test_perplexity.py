@@ -17,9 +17,10 @@ from modeling import api
 from modeling.checkpoint.header import read_header
 from modeling.errors import ContextExceeded, InvalidRequest, NumericalFailure, WriteFailed
 from modeling.messages import ModelSpec
-from modeling.quality.baseline import keep
+from modeling.quality.baseline import Baseline, keep
+from modeling.quality.divergence import compare
 from modeling.quality.perplexity import Scored, counted, cut, score
-from modeling.scores import Estimate, ScoreRequest, perplexity
+from modeling.scores import Divergence, Estimate, ScoreRequest, Spread, perplexity
 from modeling.text.tokenizer import Tokenizer
 
 TEXT = " ".join(f"What is {a} plus {b}? It is {a + b}." for a in range(12) for b in range(5))
@@ -100,12 +101,17 @@ def test_a_comparison_may_stop_earlier_and_never_takes_another_text(tmp_path: Pa
     assert "--ctx-size 48" in caught.value.hint
 
 
-@pytest.mark.parametrize("what", ["missing", "cut", "weights", "text"])
+@pytest.mark.parametrize("what", ["missing", "cut", "weights", "text", "nll", "logs"])
 def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, what: str) -> None:
     path = tmp_path / "base"
     if what == "cut":
         api.perplexity(spec(), ScoreRequest(TEXT, CONTEXT, baseline=path))
         path.write_bytes(path.read_bytes()[:-1])
+    elif what in ("nll", "logs"):  # NaN in the one or the other
+        api.perplexity(spec(), ScoreRequest(TEXT, CONTEXT, baseline=path))
+        damaged, place = bytearray(path.read_bytes()), read_header(path)[what].offset
+        damaged[place : place + 4] = b"\xff\xff\xff\xff"
+        path.write_bytes(damaged)
     elif what == "weights":
         path.write_bytes((Path(demo.resolve("demo")) / "model.safetensors").read_bytes())
     elif what == "text":
@@ -172,3 +178,21 @@ def test_what_cannot_be_meant_is_refused(wish: dict[str, Any]) -> None:
 
 def test_a_perplexity_beyond_all_numbers_is_one() -> None:
     assert perplexity(Estimate(1e6, 1.0)).value < float("inf")
+    even = Spread(Estimate(0.0, 0.0), 0.0, (0.0,) * 9, 0.0)
+    none = Estimate(0.0, 0.0)
+    far = Divergence(none, Estimate(1e6, 1e3), 0.0, even, even, 0.0, none)
+    assert far.ratio.value < float("inf")
+    assert far.difference(Estimate(1e6, 1e3)).error < float("inf")
+
+
+def test_tokens_that_are_all_alike_have_no_correlation(tmp_path: Path) -> None:
+    """JSON has no word for NaN."""
+    path, pieces = tmp_path / "base", torch.zeros(1, 8, dtype=torch.int64)
+
+    def scored(*nll: float) -> Iterator[Scored]:
+        chances = torch.tensor(nll).neg().exp()[:, None]
+        yield Scored(torch.zeros(4, dtype=torch.int64), torch.cat((chances, 1 - chances), 1).log())
+
+    keep(scored(1, 1, 1, 1), pieces, 2, path)
+    _, divergence = compare(scored(1, 2, 1, 2), Baseline(path))
+    assert divergence.correlation == 0.0

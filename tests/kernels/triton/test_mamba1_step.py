@@ -8,8 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from modeling.kernels import reference
+from modeling.kernels.packed import Packed4
 
 mamba1_step = pytest.importorskip("modeling.kernels.triton.mamba1_step")
+nf4 = pytest.importorskip("modeling.kernels.triton.nf4")
 projection = pytest.importorskip("modeling.kernels.triton.projection")
 
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 2e-3}  # the interpreter cuts bfloat16 off
@@ -84,6 +86,33 @@ def test_row(shape: tuple[int, int, int], dtype: torch.dtype, biased: bool, devi
         assert error(xz[:, e:], z) < TOLERANCE[dtype]
         assert error(out, expected) < TOLERANCE[dtype]
         assert error(state, expected_state) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize(("e", "d", "comb"), [(48, 96, True), (70, 160, False), (37, 1184, False)])
+@pytest.mark.parametrize("biased", [True, False])
+def test_row_gated(e: int, d: int, comb: bool, biased: bool, device: torch.device) -> None:
+    """The same with a packed in_proj, whose z is made beside x_proj: channels that fill no program, rows that take turns."""
+    functional = pytest.importorskip("bitsandbytes.functional", reason="no bitsandbytes: pip install '.[quant]' brings it")
+    m, generator = mixer(e, 5, 8, torch.float32, device), torch.Generator().manual_seed(d)
+    weight, bias = torch.randn(2 * e, d, generator=generator) * d**-0.5, torch.randn(2 * e, generator=generator).to(device)
+    codes, quantized = functional.quantize_4bit(weight, blocksize=32, quant_type="nf4")
+    codes, scales, values = (part.to(device) for part in (codes.view(torch.uint8), quantized.absmax, quantized.code))
+    packed = Packed4(codes.flatten(), scales, values, (2 * e, d), 32)
+    u = torch.randn(1, d, generator=generator).to(device)
+    z = u.double() @ packed.dequantized(torch.float32).double().T[:, e:] + (bias[e:] if biased else 0)
+    gate = mamba1_step.PackedGate(nf4.combed(u), nf4.Matrix4.of(packed), bias if biased else None)
+    state = torch.randn(1, e, 8, generator=generator).to(device)
+    expected_state, flag = state.double(), torch.ones(1, dtype=torch.int32, device=device)
+    scratch = mamba1_step.Scratch.empty(1, m)
+    scratch.parts.fill_(torch.nan)
+    xz = torch.randn(1, 2 * e, generator=generator).to(device)
+    xz[:, e:] = torch.nan
+    out = torch.full((1, e), torch.nan, device=device)
+    expected = law(torch.cat((xz[:, :e].double(), z), dim=-1), m, expected_state)
+    mamba1_step.step_row_gated(xz, m, state, flag, scratch, out, comb, gate)
+    assert error(xz[:, e:], z) < 1e-6
+    assert error(out, nf4.combed(expected) if comb else expected) < 2e-6
+    assert error(state, expected_state) < 2e-6
 
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
