@@ -347,6 +347,21 @@ class AnswerOptions(Group):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConstraintOptions(Group):
+    """What form the answer is held to."""
+
+    json_schema: Annotated[
+        str | None, typer.Option(metavar="SCHEMA", help="Let the answer be JSON that this schema describes."), ANEW
+    ] = None
+    json_schema_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same, with the schema in a file."), ANEW
+    ] = None
+    regex: Annotated[
+        str | None, typer.Option("--regex", metavar="REGEX", help="Let the whole answer match this regular expression."), ANEW
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions(Group):
     """A file of prompts, and how it is worked through."""
 

@@ -22,7 +22,7 @@ from falcon_cli.sizes import shown_size
 from falcon_cli.thinking import Thinking
 from falcon_cli.wording import Phrasing, Prompt, Wording
 from modeling.errors import FalconError, InvalidRequest
-from modeling.messages import Failed, Finished, Request
+from modeling.messages import Constraint, Failed, Finished, Request
 
 if TYPE_CHECKING:
     from modeling.api import OpenModel
@@ -40,6 +40,7 @@ class Demand:
     sampling: SamplingOptions
     output: OutputOptions
     cache: Path | None = None
+    constraint: Constraint | None = None
 
 
 def complete(words: Words, demand: Demand) -> ExitCode:
@@ -54,14 +55,14 @@ def complete(words: Words, demand: Demand) -> ExitCode:
             prompt, beginning = _prompt(words, demand, opened)
             positions = opened.info.max_positions
             room = None if positions is None else positions - len(prompt.ids)
-            request = Request(prompt.ids, answer.reporting(demand.sampling.over(opened.defaults, room)))
+            request = Request(prompt.ids, answer.reporting(demand.sampling.over(opened.defaults, room)), demand.constraint)
             progress.close()
             if demand.template.show_prompt:
                 console.note(prompt.text)
             if answer.echo:
                 shown = words.text if prompt.text == words.text else f"{words.text}\n\n{demand.wording.prefill}"
                 write(shown)
-            form = _form(answer, write, opened, prompt, hides=demand.template.hide_thinking)
+            form = _form(answer, write, opened, prompt.thinking and not demand.constraint, hides=demand.template.hide_thinking)
             form.begin(demand.model.chosen, request)
             finished = _run(opened, request, answer.num_samples, beginning, progress, form)
         finally:
@@ -158,11 +159,11 @@ def _tell(text: str, quiet: bool) -> None:
         console.notice(text)
 
 
-def _form(answer: AnswerOptions, write: Writer, opened: OpenModel, prompt: Prompt, *, hides: bool) -> Text | Samples:
+def _form(answer: AnswerOptions, write: Writer, opened: OpenModel, thinks: bool, *, hides: bool) -> Text | Samples:
     """The form that is asked for."""
     count, ids, extracts = answer.num_samples, answer.return_ids, answer.extract
     spell: Spelling | None = lru_cache(1 << 16)(opened.spell) if answer.logprobs is not None else None
-    thinking = [Thinking(opened=prompt.thinking) for _ in range(count)]
+    thinking = [Thinking(opened=thinks) for _ in range(count)]
     if count == 1:
         if answer.json:
             return Document(write, thinking[0], hides=hides, with_ids=ids, extracts=extracts, spell=spell)

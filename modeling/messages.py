@@ -17,6 +17,7 @@ from modeling.errors import FalconError, InvalidRequest
 
 DType = Literal["auto", "bfloat16", "float16", "float32"]
 Kernels = Literal["auto", "triton", "torch", "mamba-ssm"]
+Form = Literal["json_schema", "regex"]
 FinishReason = Literal["stop", "length", "interrupt"]
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -120,11 +121,26 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """The form that an answer is held to: `source` is a JSON schema as JSON text, or a regular expression that matches all of
+    the answer."""
+
+    kind: Form
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One completion to make: the prompt as token ids (at least one) and how to draw."""
+    """One completion to make: the prompt as token ids (at least one), how to draw, and the form of the answer, if it is to
+    have one.
+
+    A constrained answer that ends with "stop", by itself and not by a stop string, has its form; one that ends with "length" or
+    "interrupt" is the beginning of such a one.
+    """
 
     prompt_ids: tuple[int, ...]
     sampling: SamplingParams = SamplingParams()
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True)

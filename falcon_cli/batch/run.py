@@ -181,7 +181,9 @@ class Batch:
         asked = row.logprobs if row.logprobs is not None else demand.answer.logprobs
         if (reported := 0 if asked is None and count > 1 else asked) is not None:
             sampling = replace(sampling, logprobs=reported)
-        requests = opened.engine.submit_samples(Request(prompt.ids, sampling), count, start=start)
+        requests = opened.engine.submit_samples(
+            Request(prompt.ids, sampling, row.constraint or demand.constraint), count, start=start
+        )
         hides = demand.template.hide_thinking
         texts = [Gathered(Thinking(opened=prompt.thinking), hides=hides) for _ in requests]
         work = Work(row, place, size, prompt, sampling, asked is not None, requests, texts, {}, left=count)

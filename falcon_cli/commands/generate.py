@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from falcon_cli.constraint import read_constraint
 from falcon_cli.exit import ExitCode
 from falcon_cli.options import (
     AnswerOptions,
     BatchOptions,
+    ConstraintOptions,
     ModelOptions,
     OutputOptions,
     SamplingOptions,
@@ -44,6 +46,7 @@ def generate(
     batch: BatchOptions,
     template: TemplateOptions,
     answer: AnswerOptions,
+    constraint: ConstraintOptions,
     model: ModelOptions,
     sampling: SamplingOptions,
     output: OutputOptions,
@@ -58,6 +61,9 @@ def generate(
 
     The completion goes to stdout as it is made, and ends with a newline. Ctrl-C stops it and keeps what there is (exit 130).
 
+    With --json-schema or --regex each token is drawn among those that keep to the form: an answer that ends by itself has it;
+    one that --max-tokens cut off (finish_reason "length") is the beginning of such a one.
+
     With --input-file there is a prompt in each line, and a JSON object in each line of the output: `falcon help batch`.
     """
     if argument is not None and prompt is not None:
@@ -70,7 +76,7 @@ def generate(
     wording = Wording.of(template, mode=mode, prefill=prefill_response)
     from falcon_cli.single import Demand
 
-    demand = Demand(wording, template, answer, model, sampling, output, prompt_cache)
+    demand = Demand(wording, template, answer, model, sampling, output, prompt_cache, read_constraint(constraint))
     if batch.check_together(answer, prompted=argument is not None or prompt_file is not None):
         from falcon_cli.batch import answer_rows
 

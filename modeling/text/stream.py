@@ -12,6 +12,7 @@ import json
 import re
 from typing import Protocol
 
+from modeling.errors import InvalidRequest
 from modeling.text.tokenizer import Tokenizer, tidy_spaces
 
 REPLACEMENT = "\ufffd"
@@ -51,6 +52,18 @@ def spell(tokenizer: Tokenizer, id: int) -> tuple[str, bytes]:
     decoder = _pieces_of(tokenizer)
     text = decoder.push(id) + decoder.flush()
     return text, decoder.bytes_of(piece) if isinstance(decoder, _BytePieces) else text.encode()
+
+
+def vocabulary(tokenizer: Tokenizer, size: int) -> list[bytes]:
+    """The bytes of ids 0 … size−1, which are the same in any text; none for special tokens and unused ids.
+
+    Raises `InvalidRequest` for a tokenizer whose tokens mean one thing here and another there: word pieces, tidied spaces.
+    """
+    pieces = _pieces_of(tokenizer)
+    if not isinstance(pieces, _BytePieces) or tokenizer.tidies_spaces:
+        raise InvalidRequest("an answer can be held to a form only by a byte-level vocabulary, as all Falcon models have")
+    texts = (None if id in tokenizer.special_ids else tokenizer.piece(id) for id in range(size))
+    return [b"" if text is None else pieces.bytes_of(text) for text in texts]
 
 
 class _Pieces(Protocol):

@@ -19,9 +19,11 @@ from torch import Tensor
 from modeling.decode.inputs import StepInputs
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
+from modeling.text.grammar import Grammars
 
 V = 256
 EOS = 0
+GRAMMARS = Grammars(lambda: [bytes([byte]) for byte in range(V)], [EOS, 1], [EOS])  # 1 is special, too, and ends nothing
 
 Voice = Callable[[Sequence[int]], Tensor]
 
@@ -182,7 +184,8 @@ def _maker(*, ahead: bool) -> Make:
     ) -> tuple[Engine, ToyModel]:
         model = ToyModel(says(voice) if isinstance(voice, str | bytes) else voice, max_positions)
         runner = Runner(model, slots, prefill_chunk, context)
-        return Engine(runner, ByteDecoder, [EOS], programs=ToyPrograms(model, slots) if ahead else None), model
+        programs = ToyPrograms(model, slots) if ahead else None
+        return Engine(runner, ByteDecoder, [EOS], programs=programs, matcher=GRAMMARS.matcher), model
 
     return make
 

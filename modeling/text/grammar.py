@@ -1,0 +1,148 @@
+"""What an answer may look like: a JSON schema or a regular expression, held token by token through llguidance.
+
+llguidance is asked after each token which ones may follow, as one bit for each id of the vocabulary. It knows tokens by their
+bytes, so the text that it admits is the text that comes out, character for character. It is imported by the first constraint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from modeling.errors import InvalidRequest
+from modeling.messages import Constraint
+
+SPACES = r" |\n {0,20}"
+"""Between the parts of a JSON document: nothing, one space, or a new line and its indentation. Any white space at all, which
+JSON allows, is an endless loop that small models fall into."""
+
+_HINTS = {
+    "json_schema": "the keywords that can be followed: https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.md",
+    "regex": "the syntax is that of Rust's regex, without look-around: https://docs.rs/regex/latest/regex/#syntax",
+}
+_BOOLEANS = {"true": "{}", "false": '{"enum": []}'}  # which JSON Schema has, and options cannot be applied to
+_NAMES = {"json_schema": "JSON schema", "regex": "regular expression"}
+
+
+def check(constraint: Constraint) -> None:
+    """Raises `InvalidRequest` for a constraint that cannot be followed by any model, and where llguidance is not installed."""
+    matcher = _llguidance().LLMatcher
+    failed, reasons = matcher.validate_grammar_with_warnings(_grammar(constraint))
+    if failed:
+        raise _refused(constraint, reasons[0])
+
+
+class Grammars:
+    """Makes the matchers of one model.
+
+    `vocabulary` gives the bytes of each id: the model's logits are as many, and an id without bytes is never drawn. It is asked
+    once, by the first constraint. Nor are `special_ids` ever drawn, but for `stop_ids`, which end the text where it may end.
+    """
+
+    def __init__(
+        self, vocabulary: Callable[[], Sequence[bytes]], special_ids: Collection[int], stop_ids: Collection[int]
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._special_ids = frozenset(special_ids)
+        self._stop_ids = sorted(stop_ids)
+        self._tokenizer: Any = None
+        self._first = lru_cache(maxsize=64)(self._compile)
+
+    def matcher(self, constraint: Constraint) -> Matcher:
+        """One for a new answer. Raises `InvalidRequest` as `check` does, and for a vocabulary that is not made of bytes."""
+        first = self._first(constraint)
+        return Matcher(first.deep_copy(), self._tokenizer.vocab_size)
+
+    def _compile(self, constraint: Constraint) -> Any:
+        llguidance = _llguidance()
+        grammar = _grammar(constraint)
+        if self._tokenizer is None:
+            if not self._stop_ids:
+                raise InvalidRequest("this model names no token that ends an answer, so none can be held to a form")
+            words = _Words(self._vocabulary(), self._special_ids, self._stop_ids)
+            ends = [id for id in self._stop_ids if id < len(words.tokens)]
+            self._tokenizer = llguidance.LLTokenizer(llguidance.TokenizerWrapper(words), eos_token=ends)
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
+        if matcher.is_error():
+            raise _refused(constraint, matcher.get_error())
+        return matcher
+
+
+class Matcher:
+    """Follows one answer. `failure` says why it cannot be followed any further, "" as long as it can."""
+
+    def __init__(self, matcher: Any, size: int) -> None:
+        self._matcher = matcher
+        self._all = b"\xff" * (4 * -(-size // 32))
+        self.failure = ""
+
+    def take(self, id: int) -> None:
+        """The answer goes on with this token."""
+        if not self._matcher.consume_token(id):
+            self._fail(f"token {id} does not fit")
+
+    def bits(self) -> bytes:
+        """Which ids may follow: bit i % 8 of byte i // 8, of which there are a multiple of four. All, if it failed."""
+        if not self.failure and not self._matcher.is_error():
+            bits: bytes = self._matcher.compute_bitmask()[: len(self._all)]
+            if not self._matcher.is_error() and bits.count(0) < len(bits):
+                return bits
+        self._fail("no token of the vocabulary fits")
+        return self._all
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing may follow."""
+        return not self.failure and bool(self._matcher.is_stopped()) and not self._matcher.is_error()
+
+    def _fail(self, why: str) -> None:
+        self.failure = self.failure or _first_line(self._matcher.get_error()) or why
+
+
+class _Words:
+    """A vocabulary as llguidance's wrapper reads it."""
+
+    bos_token_id = None
+
+    def __init__(self, tokens: Sequence[bytes], special_ids: Collection[int], stop_ids: Sequence[int]) -> None:
+        self.tokens = tokens
+        self.eos_token_id = stop_ids[0]
+        self.special_token_ids = sorted(id for id in {*special_ids, *stop_ids} if id < len(tokens))
+        self._single = {token: id for id, token in enumerate(tokens) if len(token) == 1}
+
+    def __call__(self, text: bytes) -> list[int]:
+        """Bytes → ids, one by one: only tokens that a grammar forces would be spelt by it, and falcon forces none."""
+        return [self._single[text[i : i + 1]] for i in range(len(text)) if text[i : i + 1] in self._single]
+
+
+def _llguidance() -> ModuleType:
+    try:
+        import llguidance
+    except ImportError:
+        what = "an answer can be held to a form only with llguidance, which is not installed"
+        raise InvalidRequest(what, "pip install 'falcon-cli[schema]'") from None
+    return llguidance
+
+
+def _grammar(constraint: Constraint) -> str:
+    matcher = _llguidance().LLMatcher
+    if constraint.kind == "regex":
+        return str(matcher.grammar_from_regex(constraint.source))
+    source = _BOOLEANS.get(constraint.source.strip(), constraint.source)
+    try:
+        return str(matcher.grammar_from_json_schema(source, overrides={"whitespace_pattern": SPACES}))
+    except ValueError as error:
+        raise _refused(constraint, str(error)) from None
+
+
+def _refused(constraint: Constraint, why: str) -> InvalidRequest:
+    return InvalidRequest(f"the {_NAMES[constraint.kind]} cannot be followed: {_first_line(why)}", _HINTS[constraint.kind])
+
+
+def _first_line(why: str) -> str:
+    """What is wrong, without the drawing of where."""
+    lines = why.splitlines()
+    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (told or lines or [""])[0][:300]
