@@ -3,7 +3,7 @@
 Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
-    $valued = @('--batch-size', '--branch', '--budget', '--chat-template', '--color', '--device', '--device-map', '--dtype', '--file', '--format', '--frequency-penalty', '--input-file', '--kernels', '--log-file', '--logprobs', '--max-memory', '--max-new-tokens', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--num-samples', '--output', '--output-file', '--pg', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--prompt-cache', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--typical-p', '-b', '-d', '-f', '-i', '-m', '-n', '-o', '-p', '-r', '-s')
+    $valued = @('--against', '--batch-size', '--block-size', '--branch', '--budget', '--chat-template', '--chunks', '--color', '--compare', '--compute-dtype', '--ctx-size', '--device', '--device-map', '--dtype', '--fail-below', '--file', '--format', '--frequency-penalty', '--input-file', '--json-schema', '--json-schema-file', '--kernels', '--kl-divergence-base', '--log-file', '--logprobs', '--max-memory', '--max-new-tokens', '--max-shard-size', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--num-samples', '--output', '--output-file', '--percentiles', '--pg', '--plot', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--prompt-cache', '--quantize', '--regex', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--skip-modules', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--turns', '--type', '--typical-p', '--verify-text', '-b', '-c', '-d', '-f', '-i', '-m', '-n', '-o', '-p', '-pg', '-r', '-s', '-t')
     $commands = @{
         'falcon' = [ordered]@{
             'bench' = 'Measure how fast a model is here, beside what this machine can do'
@@ -11,8 +11,11 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             'chat' = 'Talk with a model'
             'completions' = 'Print the completion script for bash, zsh, fish or powershell'
             'config' = 'Show what is settled, and where'
+            'doctor' = 'Look at this machine: versions, devices, which kernels run and why not the others, memory, disks'
             'generate' = 'Complete a prompt, or a file of prompts'
             'help' = 'Explain a topic. Without one, list the topics'
+            'perplexity' = 'Measure how well a model predicts a text'
+            'quantize' = 'Write a checkpoint with its weights in 4 or 8 bits'
             'sessions' = 'List, show, export and remove conversations that were kept'
         }
         'falcon config' = [ordered]@{
@@ -48,26 +51,38 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
             '--kernels' = 'Which fast operations to use, or a list to compare'
             '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded, or a list to compare'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
             '--random-weights' = 'Make the weights up on the device: MODEL needs a config.json only'
-            '--n-prompt' = 'Read prompts of N tokens (512; 0: none)'
-            '-p' = 'Read prompts of N tokens (512; 0: none)'
-            '--n-gen' = 'Write N tokens (128; 0: none)'
-            '-n' = 'Write N tokens (128; 0: none)'
+            '--n-prompt' = 'Read prompts of N tokens (512, on a CPU 128; 0: none)'
+            '-p' = 'Read prompts of N tokens (512, on a CPU 128; 0: none)'
+            '--n-gen' = 'Write N tokens (128, on a CPU 32; 0: none)'
+            '-n' = 'Write N tokens (128, on a CPU 32; 0: none)'
             '--pg' = 'Read P tokens, then write N; may be repeated'
+            '-pg' = 'Read P tokens, then write N; may be repeated'
             '--n-depth' = 'With N tokens in the state already (0)'
             '-d' = 'With N tokens in the state already (0)'
             '--batch-size' = 'N sequences at once (1)'
             '-b' = 'N sequences at once (1)'
             '--repetitions' = 'Measure each test so often, after a warm-up'
             '-r' = 'Measure each test so often, after a warm-up'
+            '--turns' = 'A chat of K turns: the wait for each first token, state carried or not'
+            '--state' = 'What it takes to save, load and fork a state, at each --n-depth (default: 512)'
+            '--against' = 'Run the same with it, on the same weights, in turn; greedy. Shows the ratio'
             '--greedy' = 'Take the likeliest token, whatever the checkpoint''s own sampling is'
             '--temperature' = 'Draw at this temperature; 0: the likeliest'
             '--temp' = 'Draw at this temperature; 0: the likeliest'
             '--top-k' = 'Draw from the K most likely tokens'
             '--top-p' = 'Draw from the most likely that sum to P'
+            '--percentiles' = 'Which percentiles of the time between tokens to show (50,99)'
             '--output' = 'Form of the results; default: a table on a terminal, else md'
             '-o' = 'Form of the results; default: a table on a terminal, else md'
             '--output-file' = 'Write the results to a file, in the form of its ending'
+            '--compare' = 'Say what is faster or slower than in an earlier run, beyond the noise'
+            '--fail-below' = 'With --compare: exit 1 if a test has less of its old speed than this'
+            '--plot' = 'Draw speed over depth, over batch, waits over turns (or .svg, .pdf)'
             '--quiet' = 'No notices and no progress'
             '-q' = 'No notices and no progress'
             '--no-progress' = 'No progress on stderr'
@@ -102,6 +117,10 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
             '--kernels' = 'Which implementation of the fast operations to use'
             '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
             '--quiet' = 'No notices and no progress'
             '-q' = 'No notices and no progress'
             '--no-progress' = 'No progress on stderr'
@@ -126,6 +145,10 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
             '--kernels' = 'Which implementation of the fast operations to use'
             '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
             '--system' = 'The system prompt'
             '--system-file' = 'Read the system prompt from a file'
             '--chat-template' = 'A chat template (jinja) in place of the model''s own'
@@ -188,6 +211,33 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
+        'falcon doctor' = [ordered]@{
+            '--model' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
+            '-m' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--torch-dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--device' = 'Where to run'
+            '--device-map' = 'Spread a large model over devices, host memory and disk'
+            '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+            '--kernels' = 'Which implementation of the fast operations to use'
+            '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--json' = 'Write one JSON document'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
         'falcon generate' = [ordered]@{
             '--prompt' = 'The same as PROMPT'
             '-p' = 'The same as PROMPT'
@@ -221,6 +271,9 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-x' = 'Write the first fenced block of the answer only'
             '--num-samples' = 'Answer N times, from one reading of the prompt'
             '--logprobs' = 'Add log-probabilities to the JSON, and K alternatives'
+            '--json-schema' = 'Let the answer be JSON that this schema describes'
+            '--json-schema-file' = 'The same, with the schema in a file'
+            '--regex' = 'Let the whole answer match this regular expression'
             '--model' = 'Hugging Face id, local folder, demo or demo-h1'
             '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
             '-m' = 'Hugging Face id, local folder, demo or demo-h1'
@@ -233,6 +286,10 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
             '--kernels' = 'Which implementation of the fast operations to use'
             '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
             '--max-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--max-new-tokens' = 'Longest answer in tokens; -1: until the model ends'
             '--n-predict' = 'Longest answer in tokens; -1: until the model ends'
@@ -264,6 +321,68 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-h' = 'Show this message and exit'
         }
         'falcon help' = [ordered]@{
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon perplexity' = [ordered]@{
+            '--model' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--model-name-or-path' = 'Hugging Face id, local folder, demo or demo-h1'
+            '-m' = 'Hugging Face id, local folder, demo or demo-h1'
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--torch-dtype' = 'Number format of the weights; auto is the checkpoint''s own'
+            '--device' = 'Where to run'
+            '--device-map' = 'Spread a large model over devices, host memory and disk'
+            '--max-memory' = 'Limits for --device-map, such as cpu=2GiB,0=10GiB'
+            '--kernels' = 'Which implementation of the fast operations to use'
+            '--prefill-chunk' = 'Prompt tokens read at once (default: 512, on a GPU 4096)'
+            '--quantize' = 'Pack the weights while they are loaded (falcon quantize writes them packed)'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--compute-dtype' = 'Number format of products with packed weights; auto is that of the model'
+            '--ctx-size' = 'Tokens of a piece of the text (default: 512, or the base''s)'
+            '-c' = 'Tokens of a piece of the text (default: 512, or the base''s)'
+            '--chunks' = 'Score no more than the first N pieces'
+            '--kl-divergence-base' = 'Write the log-probabilities of all tokens to a file'
+            '--kl-divergence' = 'Compare with the file of --kl-divergence-base'
+            '--json' = 'The result as one JSON document'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
+            '--help' = 'Show this message and exit'
+            '-h' = 'Show this message and exit'
+        }
+        'falcon quantize' = [ordered]@{
+            '--revision' = 'Branch, tag or commit of a Hugging Face id'
+            '--offline' = 'Use what is on this machine; never the network'
+            '--type' = '4 bits (nf4, fp4) or 8 (int8) for each weight'
+            '-t' = '4 bits (nf4, fp4) or 8 (int8) for each weight'
+            '--double-quant' = 'Of 4 bits: pack the scales, too'
+            '--no-double-quant' = 'Of 4 bits: pack the scales, too'
+            '--block-size' = 'Of 4 bits: weights that share a scale'
+            '--skip-modules' = 'Leave layers plain whose name ends so (* and ? as in a shell); may be repeated'
+            '--quantize-head' = 'Pack lm_head, too'
+            '--compute-dtype' = 'Number format in which others shall multiply; auto is that of the weights'
+            '--device' = 'Where to pack'
+            '--output' = 'The folder to write; it must not be there'
+            '-o' = 'The folder to write; it must not be there'
+            '--max-shard-size' = 'Of each file, such as 5GB'
+            '--resume' = 'Go on where the same command was interrupted or killed'
+            '--force' = 'Replace the checkpoint that is in DIR'
+            '--dry-run' = 'Show what would become of each tensor; write nothing'
+            '--verify' = 'Read DIR again and tell how far it is from MODEL on a text that comes along'
+            '--verify-text' = 'Verify on this text (-: standard input)'
+            '--json' = 'The result as one JSON document'
+            '--quiet' = 'No notices and no progress'
+            '-q' = 'No notices and no progress'
+            '--no-progress' = 'No progress on stderr'
+            '--color' = 'Colours; auto: on a terminal, unless NO_COLOR is set'
+            '--log-file' = 'Add what happens, with times, to a file'
+            '--debug' = 'Show the traceback of an error, and what libraries have to say'
             '--help' = 'Show this message and exit'
             '-h' = 'Show this message and exit'
         }
@@ -315,9 +434,13 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon bench --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon bench --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon bench --device-map' = @('auto')
-        'falcon bench --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon bench --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon bench --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon bench --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon bench --against' = @('transformers')
         'falcon bench --output' = @('md', 'csv', 'json', 'jsonl')
         'falcon bench -o' = @('md', 'csv', 'json', 'jsonl')
+        'falcon bench --plot' = @('term', 'FILE.png')
         'falcon bench --color' = @('auto', 'always', 'never')
         'falcon cache-prompt --chat-template' = @('FILE', 'STR')
         'falcon cache-prompt --model' = @('demo', 'demo-h1')
@@ -327,7 +450,9 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon cache-prompt --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon cache-prompt --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon cache-prompt --device-map' = @('auto')
-        'falcon cache-prompt --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon cache-prompt --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon cache-prompt --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon cache-prompt --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon cache-prompt --color' = @('auto', 'always', 'never')
         'falcon chat --model' = @('demo', 'demo-h1')
         'falcon chat --model-name-or-path' = @('demo', 'demo-h1')
@@ -336,9 +461,22 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon chat --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon chat --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon chat --device-map' = @('auto')
-        'falcon chat --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon chat --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon chat --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon chat --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon chat --chat-template' = @('FILE', 'STR')
         'falcon chat --color' = @('auto', 'always', 'never')
+        'falcon doctor --model' = @('demo', 'demo-h1')
+        'falcon doctor --model-name-or-path' = @('demo', 'demo-h1')
+        'falcon doctor -m' = @('demo', 'demo-h1')
+        'falcon doctor --dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon doctor --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon doctor --device' = @('auto', 'cuda', 'cpu', 'mps')
+        'falcon doctor --device-map' = @('auto')
+        'falcon doctor --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon doctor --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon doctor --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon doctor --color' = @('auto', 'always', 'never')
         'falcon generate --chat-template' = @('FILE', 'STR')
         'falcon generate --model' = @('demo', 'demo-h1')
         'falcon generate --model-name-or-path' = @('demo', 'demo-h1')
@@ -347,15 +485,36 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
         'falcon generate --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon generate --device' = @('auto', 'cuda', 'cpu', 'mps')
         'falcon generate --device-map' = @('auto')
-        'falcon generate --kernels' = @('auto', 'triton', 'torch', 'mamba-ssm')
+        'falcon generate --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon generate --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon generate --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
         'falcon generate --color' = @('auto', 'always', 'never')
+        'falcon perplexity --model' = @('demo', 'demo-h1')
+        'falcon perplexity --model-name-or-path' = @('demo', 'demo-h1')
+        'falcon perplexity -m' = @('demo', 'demo-h1')
+        'falcon perplexity --dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon perplexity --torch-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon perplexity --device' = @('auto', 'cuda', 'cpu', 'mps')
+        'falcon perplexity --device-map' = @('auto')
+        'falcon perplexity --kernels' = @('auto', 'triton', 'torch', 'compile', 'mamba-ssm')
+        'falcon perplexity --quantize' = @('none', 'nf4', 'fp4', 'int8')
+        'falcon perplexity --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon perplexity --color' = @('auto', 'always', 'never')
+        'falcon quantize --type' = @('nf4', 'fp4', 'int8')
+        'falcon quantize -t' = @('nf4', 'fp4', 'int8')
+        'falcon quantize --compute-dtype' = @('auto', 'bfloat16', 'float16', 'float32')
+        'falcon quantize --device' = @('auto', 'cuda', 'cpu')
+        'falcon quantize --color' = @('auto', 'always', 'never')
         'falcon sessions export --format' = @('md', 'json', 'jsonl')
     }
     $arguments = @{
         'falcon bench 0' = @('demo', 'demo-h1')
         'falcon chat 0' = @('demo', 'demo-h1')
         'falcon completions 0' = @('bash', 'zsh', 'fish', 'powershell')
-        'falcon help 0' = @('bench', 'cache-prompt', 'chat', 'completions', 'config', 'environment', 'exit-codes', 'generate', 'help', 'models', 'sampling', 'sessions')
+        'falcon doctor 0' = @('demo', 'demo-h1')
+        'falcon help 0' = @('batch', 'bench', 'cache-prompt', 'chat', 'completions', 'config', 'doctor', 'environment', 'exit-codes', 'generate', 'help', 'models', 'perplexity', 'quantize', 'sampling', 'sessions')
+        'falcon perplexity 0' = @('demo', 'demo-h1')
+        'falcon quantize 0' = @('demo', 'demo-h1')
     }
 
     $path = 'falcon'

@@ -16,6 +16,7 @@
     opening      the model that the options name, opened
     forms        how an answer is written: text, a fenced block, JSON; `thinking` tells thoughts apart, `fence` finds blocks
     output       where it goes: stdout, or a file that is whole or untouched
+    figures/     what was measured, as rows, tables and diagrams; beside an earlier run
     report       one finished completion as JSON or as statistics
     console      what goes to stdout and stderr, and how; progress; `color` and `log`
     terminal     foreign text made harmless for a terminal

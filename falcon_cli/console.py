@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 BAR_AFTER, LINE_AFTER = 0.5, 2.0  # seconds a stage may take in silence: on a terminal, elsewhere
-VERBS = {"download": "downloading", "load": "loading", "prefill": "reading the prompt"}
+VERBS = {
+    "download": "downloading",
+    "load": "loading",
+    "quantize": "quantizing",
+    "prefill": "reading the prompt",
+    "score": "reading the text",
+}
+TOKENS = ("prefill", "score")  # stages that are counted in tokens, the others in bytes
 
 
 @dataclass(slots=True)
@@ -68,12 +75,24 @@ def write(text: str, style: Style | None = None) -> None:
 
     Raises `PipeClosed` if nobody reads any more, `WriteFailed` if the text cannot be written.
     """
+    shown = visible(text) if sys.stdout is not None and sys.stdout.isatty() else text
+    _put(shown if style is None else styled(shown, style, sys.stdout))
+
+
+def drawing(text: str, *, aside: bool) -> None:
+    """A diagram of falcon's own making, with its colours: to stdout, or `aside` to stderr. Raises as `write` does."""
+    if aside:
+        _say(text.rstrip("\n"))
+    else:
+        _put(text)
+
+
+def _put(text: str) -> None:
     out = sys.stdout
     if out is None:
         raise WriteFailed("standard output is closed", "start falcon with an open standard output, or redirect it to a file")
     try:
-        shown = visible(text) if out.isatty() else text
-        out.write(shown if style is None else styled(shown, style, out))
+        out.write(text)
         out.flush()
     except OSError as error:
         raise _abandoned(error) from None
@@ -222,7 +241,7 @@ class ProgressReport:
         from rich.progress import Progress as Bars
 
         if self._bars is None:
-            amount = MofNCompleteColumn() if progress.stage == "prefill" else DownloadColumn()
+            amount = MofNCompleteColumn() if progress.stage in TOKENS else DownloadColumn()
             where = Console(stderr=True, no_color=not wanted(sys.stderr, manner.color))
             text = TextColumn("{task.description}", markup=False)
             self._bars = Bars(text, BarColumn(), amount, TimeRemainingColumn(), console=where, transient=True)
@@ -233,6 +252,6 @@ class ProgressReport:
 
 
 def _amount(progress: Progress) -> str:
-    if progress.stage == "prefill":
+    if progress.stage in TOKENS:
         return f"{progress.total} tokens"
     return f"{progress.total / 1e9:.2f} GB" if progress.total >= 1e8 else f"{progress.total / 1e6:.1f} MB"

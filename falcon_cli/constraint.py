@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from falcon_cli.options import ConstraintOptions
+from falcon_cli.demand import ConstraintOptions
 from falcon_cli.prompt import read_file
 from modeling.errors import InvalidRequest
 from modeling.messages import Constraint

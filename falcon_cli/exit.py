@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
         return code
 
     OK = 0, "done"
-    FAILURE = 1, "any other failure, such as a device that is not there"
+    FAILURE = 1, "any other failure: a device that is not there, rows of a batch"
     USAGE = 2, "wrong usage: an option, a value, a setting or a prompt that cannot work"
     MODEL_UNAVAILABLE = 3, "the model was not found, is gated, or cannot be had offline"
     MEMORY = 4, "not enough memory"

@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 
 from falcon_cli import console
 from falcon_cli.color import Style
-from falcon_cli.places import sync_folder
+from modeling.durable import sync_folder
 from modeling.errors import WriteFailed
 
 STDOUT = Path("-")
@@ -22,6 +22,12 @@ class Writer(Protocol):
     """Writes text at once, in a style where there are colours. Raises `WriteFailed`, to stdout also `PipeClosed`."""
 
     def __call__(self, text: str, style: Style | None = None) -> None: ...
+
+
+def check_folder(path: Path) -> None:
+    """Raises `WriteFailed` if no file can be at `path`: before hours of work, not behind them."""
+    if not path.parent.is_dir():
+        raise WriteFailed(f"{path} cannot be written: there is no folder {path.parent}", "make it, or choose another file")
 
 
 @contextmanager
@@ -36,7 +42,25 @@ def destination(path: Path | None) -> Iterator[Writer]:
     if path is None or path == STDOUT:
         yield console.write
         return
-    path = path.expanduser()
+    with _whole(path.expanduser()) as file:
+
+        def write(text: str, style: Style | None = None) -> None:
+            with _told(path):
+                file.write(text.encode("utf-8", "replace"))
+                file.flush()
+
+        yield write
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """A file with this content, whole or as it was before. Raises `WriteFailed`."""
+    with _whole(path.expanduser()) as file, _told(path):
+        file.write(content)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its name when the block ends well."""
     with _told(path):
         special = path.exists() and not path.is_file()
         target = path if special else Path(os.path.realpath(path))  # a link stays a link
@@ -45,7 +69,7 @@ def destination(path: Path | None) -> Iterator[Writer]:
     try:
         if not special:
             _keep_mode(target, part)
-        yield _writer(file, path)
+        yield file
         with _told(path):
             if not special:
                 os.fsync(file.fileno())
@@ -58,15 +82,6 @@ def destination(path: Path | None) -> Iterator[Writer]:
             file.close()
         if not special:
             part.unlink(missing_ok=True)
-
-
-def _writer(file: BinaryIO, path: Path) -> Writer:
-    def write(text: str, style: Style | None = None) -> None:
-        with _told(path):
-            file.write(text.encode("utf-8", "replace"))
-            file.flush()
-
-    return write
 
 
 def _keep_mode(target: Path, part: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where falcon keeps its own files, and how their names last.
+"""Where falcon keeps its own files.
 
 Models are not among them: they stay in the cache of Hugging Face (`HF_HOME`).
 """
@@ -6,7 +6,6 @@ Models are not among them: they stay in the cache of Hugging Face (`HF_HOME`).
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 
@@ -28,16 +27,6 @@ def data_folder() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("falcon", appauthor=False)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a power cut, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _home() -> Path | None:

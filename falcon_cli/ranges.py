@@ -36,6 +36,16 @@ def parse_pairs(option: str, texts: Iterable[str]) -> list[tuple[int, int]]:
     return pairs
 
 
+def parse_percentiles(option: str, text: str) -> tuple[float, ...]:
+    """ "50,99.9": numbers from 0 to 100, each once. Raises `InvalidRequest`."""
+    found: dict[float, None] = {}
+    for part in text.split(","):
+        if re.fullmatch(r"\s*\d{1,3}(\.\d{1,6})?\s*", part, re.ASCII) is None or not float(part) <= 100:
+            raise InvalidRequest(f"{option} {part.strip()!r} is no percentile", "for example 50,90,99.9")
+        found[float(part)] = None
+    return tuple(found)
+
+
 def parse_words(option: str, text: str, known: tuple[str, ...]) -> list[str]:
     """The words of a list, each one of the `known`. Raises `InvalidRequest`."""
     words = [word.strip() for word in text.split(",")]

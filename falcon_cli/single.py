@@ -4,48 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falcon_cli import console, log, signals
+from falcon_cli.demand import AnswerOptions, Demand
 from falcon_cli.exit import ExitCode
 from falcon_cli.forms import Block, Document, Lines, Text
 from falcon_cli.opening import open_model
-from falcon_cli.options import AnswerOptions, ModelOptions, OutputOptions, SamplingOptions, TemplateOptions
-from falcon_cli.output import Writer, destination
+from falcon_cli.output import Writer, check_folder, destination
 from falcon_cli.prompt import Words
 from falcon_cli.report import Completion, Spelling, statistics
 from falcon_cli.samples import SampleDocument, SampleLines, Samples
 from falcon_cli.sizes import shown_size
 from falcon_cli.thinking import Thinking
-from falcon_cli.wording import Phrasing, Prompt, Wording
+from falcon_cli.wording import Phrasing, Prompt
 from modeling.errors import FalconError, InvalidRequest
-from modeling.messages import Constraint, Failed, Finished, Request
+from modeling.messages import Failed, Finished, Request
 
 if TYPE_CHECKING:
     from modeling.api import OpenModel
     from modeling.generation.answer import Saved
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What `falcon generate` was asked for, but for the prompt."""
-
-    wording: Wording
-    template: TemplateOptions
-    answer: AnswerOptions
-    model: ModelOptions
-    sampling: SamplingOptions
-    output: OutputOptions
-    cache: Path | None = None
-    constraint: Constraint | None = None
-
-
 def complete(words: Words, demand: Demand) -> ExitCode:
     """Answer one prompt. Raises what opening the model, making the prompt and answering it raise."""
     answer, output = demand.answer, demand.output
+    if demand.cache is not None:
+        check_folder(demand.cache)
     progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
     with destination(answer.file) as write:
         try:
@@ -128,7 +115,7 @@ def _prompt(words: Words, demand: Demand, opened: OpenModel) -> tuple[Prompt, Be
                 raise InvalidRequest(f"there is no {path} to go on from", hint)
             ids, start = kept
             prompt = phrasing.behind(ids, words.question or "")
-            _tell(f"{path}: {len(ids)} tokens were there, {len(prompt.ids) - len(ids)} are read", quiet)
+            _tell(f"{path}: {len(ids)} tokens reused, {len(prompt.ids) - len(ids)} read", quiet)
             return prompt, Beginning(start)
         prompt, mark = phrasing.split(words.document, words.question or "")
         mark = min(mark, len(prompt.ids) - 1)  # the last one is always fed
@@ -142,7 +129,7 @@ def _prompt(words: Words, demand: Demand, opened: OpenModel) -> tuple[Prompt, Be
             what = "all of the prompt is read, and the file stays as it is"
             console.notice(f"{path} is of another prompt: the prefix differs at token {same} of {len(ids)}; {what}")
             return prompt, Beginning()
-        _tell(f"{path}: {len(ids)} tokens were there, {len(prompt.ids) - len(ids)} are read", quiet)
+        _tell(f"{path}: {len(ids)} tokens reused, {len(prompt.ids) - len(ids)} read", quiet)
         return prompt, Beginning(start)
 
 

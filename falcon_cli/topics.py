@@ -78,6 +78,9 @@ a call; `model = "…"` in config.toml or FALCON_MODEL for all calls.
   --device-map auto --max-memory 0=10GiB,cpu=20GiB
                    spread a model that one device cannot hold
 
+  --quantize nf4   pack the weights in 4 bits while they are loaded (fp4, int8);
+                   `falcon quantize` writes them packed, once for all
+
 Models are kept in the cache of Hugging Face (HF_HOME); a gated one needs your
 token (HF_TOKEN, or `hf auth login`). Rule of thumb for memory: two bytes for
 each parameter in bfloat16, so 14 GB for 7B.
@@ -138,7 +141,50 @@ Nothing is cut off silently. FalconMamba has no window; Falcon-H1 has a number
 of positions, and at its end you get an error with the counts.
 """
 
+BATCH = """\
+falcon generate -i prompts.jsonl -o answers.jsonl answers a file of prompts, a
+row at a time as slots get free. A line of the input is one of
+
+  {"id": "a", "prompt": "…"}                    by the chat template, if any
+  {"id": "b", "messages": [{"role": "user", "content": "…"}], "seed": 7}
+  {"custom_id": "c", "body": {"messages": […], "max_tokens": 50}}
+  any text: in a .txt file, or where the first line is no JSON object
+
+The third is a row of OpenAI's batches.
+
+A row may set max_tokens, temperature, top_k, top_p, min_p, typical_p,
+repeat_penalty, repeat_last_n, presence_penalty, frequency_penalty, seed, stop,
+ignore_eos, n, logprobs and tools for itself; a name that is nearly one of these
+is an error. A row without an id has the number of its line. `-i -` is a pipe.
+
+A line of the output is {"id", "text", "finish_reason", …} or {"id", "error"}.
+Rows of OpenAI's are answered in its shape, with the prompt of a completion fed
+as it stands. The exit code is 1 if a row has an error, 0 otherwise.
+
+  --batch-size N   rows at once; by default what suits the device and its memory
+  --num-samples N  answers to each row, or "n" in a row; "best" is the one with
+                   the highest mean log-probability
+  --seed N         each row draws by a seed of its own, made of N and its id: it
+                   does not depend on the other rows, and the output tells it
+  --unordered      rows are written as they end. By default in the order of the
+                   input: what is early waits, in at most 64 MiB
+  --resume         rows that stand in --output are not done again, whatever has
+                   become of the process that wrote them. To do one again, one
+                   with an error, say, remove its line. Ids should differ
+
+Rows are added to --output one by one, whole, and are on the disk in a second.
+Ctrl-C keeps those: all rows up to some place, or with --unordered all that have
+ended.
+
+A long document in front of all questions is read once:
+
+  falcon cache-prompt -f doc.txt -o doc.fstate
+  falcon generate --prompt-cache doc.fstate "What does it say about …?"
+  falcon generate --prompt-cache doc.fstate -i questions.txt -o answers.jsonl
+"""
+
 TOPICS = {
+    "batch": Topic("A file of prompts, and a document that is read once.", lambda: BATCH),
     "environment": Topic("Variables, config.toml, and which of them wins.", environment),
     "exit-codes": Topic("How a command says to its caller what became of it.", exit_codes),
     "models": Topic("Which models run, how to name them, and where they are kept.", lambda: MODELS),

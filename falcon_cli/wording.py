@@ -84,6 +84,7 @@ class Phrasing:
         self._wording = wording
         self._opened = opened
         self._format: ChatFormat | None = None
+        self._saw_tools = False
 
     def __enter__(self) -> Self:
         return self
@@ -105,13 +106,13 @@ class Phrasing:
         """The source of the template that is used, None for raw text: part of what a kept state belongs to."""
         return None if self.raw else self._chat().template
 
-    def of_text(self, text: str, *, raw: bool = False) -> Prompt:
+    def of_text(self, text: str, tools: Tools | None = None, *, raw: bool = False) -> Prompt:
         """The prompt that asks `text`. `raw` feeds it as it stands, whatever the mode."""
         if not text:
             raise InvalidRequest("the prompt is empty", "give at least one character")
         if raw or self.raw:
             return Prompt(self._opened.encode(text), text)
-        return self.of_messages([Message("user", text)])
+        return self.of_messages([Message("user", text)], tools)
 
     def of_messages(self, messages: Sequence[Message], tools: Tools | None = None) -> Prompt:
         """The prompt that answers the last of `messages`, which are put to the model by its template, even in raw mode.
@@ -178,8 +179,10 @@ class Phrasing:
             whole.insert(0, Message("system", wording.system))
         tools = wording.tools if tools is None else tools
         pieces = self._chat().render(whole, tools=tools, add_generation_prompt=True)
-        if tools and pieces == self._chat().render(whole, add_generation_prompt=True):
-            console.notice("this chat template does not tell the model about tools, so --tools changes nothing")
+        if tools and not self._saw_tools:
+            self._saw_tools = True  # to look once is enough for a file of prompts
+            if pieces == self._chat().render(whole, add_generation_prompt=True):
+                console.notice("this chat template does not tell the model about tools, so they change nothing")
         return [*pieces, Piece("content", wording.prefill)] if wording.prefill else pieces
 
     def _joined(self, pieces: Sequence[Piece]) -> Prompt:

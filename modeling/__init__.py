@@ -3,12 +3,14 @@
 Map, from the door down (each floor imports only the floors below it):
 
     api                     the one door: open_model()
-    bench                   engines under the clock, beside the machine's `ceiling` and the model's `roofline`
+    checkup                 what this machine has and lacks, looked at by probes that cannot fail
+    bench/                  engines under the clock, beside the machine's ceiling, the model's `roofline` and transformers
+    quality/                how well a text is predicted: perplexity → baseline → divergence
     generation/             session → engine (the one loop) → steps (in lockstep, or ahead) → runner (prefill, decode), sampling
     decode/                 a step as one program of few kernels (programs → falcon_mamba, falcon_h1), for CUDA graphs (graph)
     models/                 falcon_mamba, falcon_h1: each reads like its paper
     layers/                 mamba1, mamba2, attention, mlp → linear, norm
-    checkpoint/             files (find, download, validate), names, placement, load
+    checkpoint/             files (find, download, validate), names, placement, load; quantize
     text/                   tokenizer: ids ↔ text; chat: messages → template text and contents, kept apart
     kernels/                table of operations → choice → reference (plain torch, the law) or its fast twins (triton/)
     state                   what a model remembers: recurrent tensors and KV pages, by slot

@@ -6,37 +6,52 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 import psutil
 import torch
 
-from modeling import bench, kernels
-from modeling.ceiling import measure_ceiling
+from modeling import kernels
+from modeling.bench.cases import check, measure_cases
+from modeling.bench.ceiling import measure_ceiling, settle
+from modeling.bench.reference import Reference
+from modeling.bench.states import measure_states
+from modeling.bench.subject import Numbers, Subject, clear, weights_read
+from modeling.bench.turns import measure_turns
+from modeling.checkpoint import placement
 from modeling.checkpoint.files import Checkpoint, find, find_config
 from modeling.checkpoint.identity import identify, of_text
 from modeling.checkpoint.load import load
 from modeling.checkpoint.noise import random_model
-from modeling.checkpoint.placement import Plan, free_memory, prefill_chunk
+from modeling.checkpoint.placement import free_memory, prefill_chunk
+from modeling.checkpoint.quantize import carry_out
+from modeling.checkpoint.quantize import plan as plan_conversion
 from modeling.checkpoint.statefile import read_state, write_state
 from modeling.config import load_config
+from modeling.conversion import Conversion, QuantizeRequest
 from modeling.decode.programs import StepPrograms, programs_for
-from modeling.errors import StateRefused
+from modeling.errors import ContextExceeded, DeviceUnavailable, InvalidRequest, StateRefused
 from modeling.generation.answer import Decoder, Saved
 from modeling.generation.defaults import GenerationDefaults, read_defaults
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 from modeling.generation.session import BUDGET, Session
+from modeling.layers.linear import packed_count, quantization_name, weight_count
 from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
 from modeling.models import LanguageModel
+from modeling.quality.baseline import Baseline, keep
+from modeling.quality.divergence import compare
+from modeling.quality.perplexity import counted, cut, score
 from modeling.roofline import roofline
+from modeling.scores import CONTEXT, VERIFY_CONTEXT, ScoreRequest, ScoreResult
 from modeling.state import ModelState, Snapshot
 from modeling.text.chat import ChatFormat
 from modeling.text.grammar import Grammars
 from modeling.text.stream import StreamDecoder, spell, vocabulary
 from modeling.text.tokenizer import Tokenizer
-from modeling.timings import BenchCase, BenchResult
+from modeling.timings import Plan, Result
 
 _KV_SHARE = 0.5  # of the memory that the weights leave free, for the keys and values of all slots
 _SLOTS = {"cuda": 64, "cpu": 8}  # sequences at once: a GPU's programs have 64 rows, a CPU is busy with 8 (benchmarks/cpu.md)
@@ -80,9 +95,12 @@ class OpenModel:
 
     def _identity(self, template: str | None) -> dict[str, str]:
         """The same for a template; None where text is fed without one."""
-        info = self.info
-        name = "none" if template is None else of_text(template)
-        return identify(self.folder) | {"template": name, "dtype": info.dtype, "quantization": info.quantization or "none"}
+        info, model = self.info, self.engine.runner.model
+        assert isinstance(model, LanguageModel)
+        packed = f"{info.quantization}, {packed_count(model)} weights"  # which tells lists of what stays plain apart, too
+        quantization = packed if info.quantization else "none"
+        named = "none" if template is None else of_text(template)
+        return identify(self.folder) | {"template": named, "dtype": info.dtype, "quantization": quantization}
 
     def save_state(self, session: Session, path: Path) -> int:
         """Write the deepest state of `session` to a file; returns how many tokens it is the record of (0: nothing is written).
@@ -177,33 +195,94 @@ def random_language_model(
     return _random(find_config(spec), spec, slots, progress, seed)
 
 
+def quantize(
+    spec: ModelSpec, request: QuantizeRequest, *, dry_run: bool = False, progress: ProgressSink | None = None
+) -> Conversion:
+    """Write the checkpoint that `spec` names anew, with packed weights; only tell what that would be if `dry_run`.
+
+    Raises `InvalidRequest`, `ModelUnavailable` and `BadModelFile` before anything is written, `WriteFailed` with the old output
+    intact, `DeviceUnavailable` without bitsandbytes or the device.
+    """
+    checkpoint = find(spec, progress)
+    planned = plan_conversion(checkpoint, load_config(checkpoint.folder), request)
+    if not dry_run:
+        use_physical_cores()
+        carry_out(planned, progress)
+    return planned.conversion
+
+
+def perplexity(spec: ModelSpec, request: ScoreRequest, *, progress: ProgressSink | None = None) -> ScoreResult:
+    """How well a model predicts a text, and with `request.compare` how far it is from the model that wrote the baseline.
+
+    Raises as `open_model` does, `InvalidRequest` for a baseline of another text or tokenizer, `WriteFailed` for one that cannot
+    be written, `ContextExceeded`, `NumericalFailure`.
+    """
+    base = Baseline(request.baseline) if request.compare and request.baseline is not None else None
+    checkpoint = find(spec, progress)
+    tokenizer = Tokenizer.from_folder(checkpoint.folder)
+    context = request.context or (base.context if base is not None else CONTEXT)
+    pieces = cut(tokenizer.encode(request.text), context, request.chunks, tokenizer.bos_id)
+    if base is not None:
+        pieces = base.matching(pieces, load_config(checkpoint.folder).vocab_size)
+    model = _load(checkpoint, spec, 1, progress)
+    count, length = pieces.shape
+    if model.max_positions is not None and length > model.max_positions:
+        what = f"pieces of {length} tokens are longer than the model's {model.max_positions} positions"
+        raise ContextExceeded(what, "use a smaller --ctx-size")
+    runner = Runner(model, 1, prefill_chunk(spec), length)
+    assert isinstance(runner.state, ModelState)
+    began = perf_counter()
+    scores = score(model, runner.state, pieces, runner.prefill_chunk, progress)
+    if base is not None:
+        log, divergence = compare(scores, base)
+    else:
+        log, divergence = keep(scores, pieces, model.config.vocab_size, request.baseline), None
+    seconds = perf_counter() - began
+    info = _describe(checkpoint, model, runner, _packing_notices(model) + _reasons())
+    return ScoreResult(info, length, count, count * counted(length), seconds, log, divergence)
+
+
+def verify(source: ModelSpec, quantized: ModelSpec, text: str, *, progress: ProgressSink | None = None) -> ScoreResult:
+    """A quantized checkpoint, read again, beside its source on `text`. One of the two is in memory at a time.
+
+    Raises as `perplexity` does.
+    """
+    with TemporaryDirectory(prefix="falcon-") as folder:
+        request = ScoreRequest(text, VERIFY_CONTEXT, baseline=Path(folder) / "source.logs")
+        perplexity(source, request, progress=progress)
+        clear()
+        return perplexity(quantized, replace(request, compare=True), progress=progress)
+
+
 def measure(
     spec: ModelSpec,
-    cases: Sequence[BenchCase],
+    plan: Plan,
     *,
-    repetitions: int = 5,
     random_weights: bool = False,
     sampling: Mapping[str, Any] | None = None,
     progress: ProgressSink | None = None,
-    began: Callable[[BenchCase], None] | None = None,
-) -> Iterator[BenchResult]:
-    """Measure each case `repetitions` times on the path that answers take, and beside it, in this process, the ceiling.
+    began: Callable[[str], None] = lambda what: None,
+) -> Iterator[Result]:
+    """Measure what `plan` says on the path that answers take, and beside it, in this process, the ceiling.
 
-    Tokens are drawn as the checkpoint wants it, but for what `sampling` says of `SamplingParams`. `random_weights` measures a
-    shape: config.json is enough. `began` is told of each case as it begins. Raises as `open_model` does, and `ContextExceeded`
-    for a case that is too long for the model; what was measured before an error has been yielded.
+    Tokens are drawn as the checkpoint wants it, but for what `sampling` says of `SamplingParams`; against transformers, greedy.
+    `random_weights` measures a shape: config.json is enough. `began` is told of each part as it begins. Raises as `open_model`
+    does, and `ContextExceeded` for what is too long for the model; what was measured before an error has been yielded.
     """
     checkpoint = find_config(spec) if random_weights else find(spec, progress)
     config, defaults, chunk = load_config(checkpoint.folder), read_defaults(checkpoint.folder), prefill_chunk(spec)
-    bench.check(cases, config.max_position_embeddings, chunk)
-    decoder: Callable[[], Decoder] = bench.Numbers
+    check(plan, config.max_position_embeddings, chunk)
+    drawn = SamplingParams(temperature=0.0) if plan.against else replace(defaults.sampling, **(sampling or {}))
+    decoder: Callable[[], Decoder] = Numbers
     stop_ids = defaults.stop_ids
     if not random_weights:
         tokenizer = Tokenizer.from_folder(checkpoint.folder)
         decoder, stop_ids = (lambda: StreamDecoder(tokenizer)), stop_ids | tokenizer.end_of_turn_ids
-    bench.clear()  # of what was measured before
+    clear()  # of what was measured before
     started = perf_counter()
-    model = (_random if random_weights else _load)(checkpoint, spec, max(case.batch for case in cases), progress)
+    slots = max((case.batch for case in plan.cases), default=2)
+    model = (_random if random_weights else _load)(checkpoint, spec, slots, progress)
+    settle(model.device)
     loaded = perf_counter() - started
 
     def engine(slots: int, context: int) -> Engine:
@@ -214,24 +293,36 @@ def measure(
         return _describe(checkpoint, model, engine.runner, _reasons())
 
     weight = next(model.parameters())
-    subject = bench.Subject(
-        model,
-        engine,
-        describe,
-        replace(roofline(config, weight.itemsize), weight_bytes=bench.weights_read(model)),
-        measure_ceiling(model.device, weight.dtype),
-        replace(defaults.sampling, **(sampling or {})),
-        loaded,
-        random_weights,
-    )
-    yield from bench.run(subject, cases, repetitions, began)
+    floor = replace(roofline(config, weight.itemsize), weight_bytes=weights_read(model))
+    ceiling = measure_ceiling(model.device, weight.dtype)
+    subject = Subject(model, checkpoint.folder, engine, describe, floor, ceiling, drawn, loaded, random_weights)
+    reference = _reference(model, checkpoint) if plan.against else None
+    yield from measure_cases(subject, plan.cases, plan.repetitions, began, progress, reference)
+    if plan.conversation is not None:
+        yield from measure_turns(subject, plan.conversation, plan.repetitions, began)
+    yield from measure_states(subject, plan.states, plan.repetitions, began, progress)
+
+
+def computes_on(device: str) -> str:
+    """What `device` ("auto", "cuda:1", …) comes to here: "cpu", "cuda" or "mps". Raises `DeviceUnavailable`."""
+    return placement.main_device(device).type
+
+
+def _reference(model: LanguageModel, checkpoint: Checkpoint) -> Reference:
+    if not (isinstance(model.placement, placement.Plan) and model.placement.resident):
+        raise InvalidRequest("transformers is compared on one device only", "leave out --device-map")
+    try:
+        return Reference(model, checkpoint.folder)
+    except Exception as error:  # whatever keeps it from being there, it is not there
+        first_line, *_ = str(error).splitlines() or [type(error).__name__]
+        raise DeviceUnavailable(f"--against transformers: {first_line}", "falcon doctor tells what is installed") from error
 
 
 def _random(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None, seed: int = 0) -> LanguageModel:
     use_physical_cores()
     model = random_model(load_config(checkpoint.folder), spec, slots=slots, seed=seed)
     _choose_kernels(model.device, spec, progress)
-    return model
+    return _compiled(model)
 
 
 def _load(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: ProgressSink | None) -> LanguageModel:
@@ -241,7 +332,16 @@ def _load(checkpoint: Checkpoint, spec: ModelSpec, slots: int, progress: Progres
     def meanwhile(device: torch.device) -> None:  # to import and try the kernels takes a second
         _choose_kernels(device, spec, progress)
 
-    return load(checkpoint, config, spec, progress, slots=slots, meanwhile=meanwhile)
+    return _compiled(load(checkpoint, config, spec, progress, slots=slots, meanwhile=meanwhile))
+
+
+def _compiled(model: LanguageModel) -> LanguageModel:
+    """The model as it is, or with compiled steps if those were chosen."""
+    if kernels.current().name == "compile":
+        from modeling.decode.compiled import compile_steps
+
+        compile_steps(model)
+    return model
 
 
 def _choose_kernels(device: torch.device, spec: ModelSpec, progress: ProgressSink | None) -> None:
@@ -253,7 +353,7 @@ def _choose_kernels(device: torch.device, spec: ModelSpec, progress: ProgressSin
 
 def _programs(model: LanguageModel, runner: Runner) -> StepPrograms | None:
     """Decode steps for a model that is wholly on one device with fast kernels."""
-    resident = isinstance(model.placement, Plan) and model.placement.resident
+    resident = isinstance(model.placement, placement.Plan) and model.placement.resident
     if kernels.current().name != "triton" or not resident:
         return None
     assert isinstance(runner.state, ModelState)
@@ -305,12 +405,21 @@ def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults)
     notices = []
     if defaults.ignored:
         notices.append(f"generation_config.json asks for {', '.join(defaults.ignored)}, which falcon does not follow")
-    if isinstance(model.placement, Plan) and not model.placement.resident:
+    notices += _packing_notices(model)
+    if isinstance(model.placement, placement.Plan) and not model.placement.resident:
         notices.append(f"weights are spread: {model.placement.summary()}; expect it to be slower")
     notices += _reasons()
     if model.max_positions is not None and runner.max_positions != model.max_positions:
         notices.append(f"memory holds {runner.max_positions} of the model's {model.max_positions} positions")
     return tuple(notices)
+
+
+def _packing_notices(model: LanguageModel) -> tuple[str, ...]:
+    """Where packed weights are not multiplied in the number format that their config.json names."""
+    packing, own = model.config.quantization, str(model.dtype).removeprefix("torch.")
+    if packing is None or packing.type == "int8" or packing.compute_dtype == own:
+        return ()
+    return (f"the checkpoint would multiply in {packing.compute_dtype}; falcon does in {own}",)
 
 
 def _reasons() -> tuple[str, ...]:
@@ -319,17 +428,16 @@ def _reasons() -> tuple[str, ...]:
 
 
 def _describe(checkpoint: Checkpoint, model: LanguageModel, runner: Runner, notices: tuple[str, ...]) -> ModelInfo:
-    parameters = list(model.parameters())
     return ModelInfo(
         name=checkpoint.name,
         family=model.config.model_type,
         revision=checkpoint.commit,
-        dtype=str(parameters[0].dtype).removeprefix("torch."),
+        dtype=str(model.dtype).removeprefix("torch."),
         device=str(model.device),
         kernels=kernels.current().name,
-        quantization=None,
-        parameters=sum(parameter.numel() for parameter in parameters),
-        weights_bytes=sum(parameter.nbytes for parameter in parameters),
+        quantization=quantization_name(model),
+        parameters=weight_count(model),
+        weights_bytes=sum(parameter.nbytes for parameter in model.parameters()),
         state_bytes=runner.slots * model.state_bytes(0),
         max_positions=runner.max_positions,
         notices=notices,

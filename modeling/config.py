@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from modeling.errors import BadModelFile, ModelNotFound, UnknownModelType, UnsupportedConfig
 from modeling.fields import MOST, MOST_LAYERS, Fields, number, shown
+from modeling.quantization import QuantConfig, parse_quantization
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class FalconMambaConfig:
     residual_in_fp32: bool
     tie_word_embeddings: bool
     dtype: str | None = None
-    quantization: Mapping[str, Any] | None = None
+    quantization: QuantConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class FalconH1Config:
     multipliers: Multipliers
     tie_word_embeddings: bool
     dtype: str | None = None
-    quantization: Mapping[str, Any] | None = None
+    quantization: QuantConfig | None = None
 
     @property
     def conv_dim(self) -> int:
@@ -165,7 +166,8 @@ def _shared(read: Fields) -> dict[str, Any]:
     quantization = read.raw("quantization_config")
     if not isinstance(quantization, (Mapping, NoneType)):
         raise BadModelFile(f"config.json: quantization_config is {shown(quantization)}, not an object")
-    return {"dtype": dtype and dtype.removeprefix("torch."), "quantization": quantization}
+    checked = parse_quantization(quantization) if quantization else None
+    return {"dtype": dtype and dtype.removeprefix("torch."), "quantization": checked}
 
 
 def _falcon_mamba(read: Fields) -> FalconMambaConfig:

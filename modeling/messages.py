@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 from modeling.errors import FalconError, InvalidRequest
 
 DType = Literal["auto", "bfloat16", "float16", "float32"]
-Kernels = Literal["auto", "triton", "torch", "mamba-ssm"]
+Kernels = Literal["auto", "triton", "torch", "compile", "mamba-ssm"]
+Quantize = Literal["none", "nf4", "fp4", "int8"]
 Form = Literal["json_schema", "regex"]
 FinishReason = Literal["stop", "length", "interrupt"]
 Role = Literal["system", "user", "assistant", "tool"]
@@ -29,7 +30,8 @@ class ModelSpec:
     `name` is a Hugging Face id or a local folder. `device` is "auto", "cpu", "mps", "cuda" or "cuda:N".
     `device_map` "auto" lets accelerate spread blocks over devices, host memory and disk within `max_memory`, a map from device
     ("0", "cpu", …) to a size such as "10GiB". `prefill_chunk` is the number of prompt tokens fed at once; None: what suits the
-    device.
+    device. `quantize` packs plain weights while they are loaded, for 4 bits with their scales in 8 bits if `double_quant`.
+    `compute_dtype` is that of the products with packed weights; "auto": that of the model.
     """
 
     name: str
@@ -41,6 +43,9 @@ class ModelSpec:
     max_memory: Mapping[str, str] | None = None
     kernels: Kernels = "auto"
     prefill_chunk: int | None = None
+    quantize: Quantize = "none"
+    double_quant: bool = True
+    compute_dtype: DType = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +199,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a long stage is: bytes for "download" and "load", tokens for "prefill".
+    """How far a long stage is: bytes for "download", "load" and "quantize", tokens for "prefill" and "score".
 
     "compile" is told once, when the first kernel that no cache has was compiled: nobody knows how many will follow.
     """
 
-    stage: Literal["download", "load", "prefill", "compile"]
+    stage: Literal["download", "load", "quantize", "prefill", "score", "compile"]
     done: int
     total: int
 

@@ -1,6 +1,6 @@
 """A prompt of a million tokens through FalconMamba-7B's shape: the memory it takes is that of one chunk.
 
-python benchmarks/gpu/million.py FOLDER_WITH_CONFIG [tokens]
+python benchmarks/gpu/million.py modeling/checkpoint/shapes/falcon-mamba-7b [tokens]
 """
 
 from __future__ import annotations

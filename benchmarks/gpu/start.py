@@ -1,6 +1,6 @@
 """From the start of the process to the first token, for a checkpoint of 14 GB in the page cache; Triton's cache cold and warm.
 
-    python benchmarks/gpu/start.py FOLDER_WITH_CONFIG [SCRATCH]
+    python benchmarks/gpu/start.py modeling/checkpoint/shapes/falcon-mamba-7b [SCRATCH]
 
 Writes random weights of that shape into SCRATCH first, beside the demo's tokenizer.
 """

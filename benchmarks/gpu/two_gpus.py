@@ -1,6 +1,6 @@
 """`--device-map auto` over two GPUs gives the logits of one: Falcon-H1-34B's shape, random weights, eager.
 
-python benchmarks/gpu/two_gpus.py FOLDER_WITH_CONFIG SCRATCH
+python benchmarks/gpu/two_gpus.py modeling/checkpoint/shapes/falcon-h1-34b SCRATCH
 """
 
 from __future__ import annotations

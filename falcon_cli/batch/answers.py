@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -13,6 +14,8 @@ from falcon_cli.fence import first_block
 from falcon_cli.report import Completion, Spelling, best_of, logprobs, mean_logprob, sample
 from modeling.errors import FalconError
 from modeling.messages import Token
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def answer(
@@ -49,8 +52,10 @@ def refusal(row: Row | BadRow, error: FalconError) -> dict[str, Any]:
 
 
 def line(fields: dict[str, Any]) -> str:
-    """Fields as one line."""
-    return json.dumps(fields, ensure_ascii=False)
+    """Fields as one line. Half a character, as JSON's escapes can write it, is no UTF-8: it stays an escape, or the id of a row
+    could not be found again."""
+    text = json.dumps(fields, ensure_ascii=False)
+    return json.dumps(fields) if _HALF.search(text) else text
 
 
 def _sample(completion: Completion, *, with_ids: bool, extracts: bool, spell: Spelling | None) -> dict[str, Any]:

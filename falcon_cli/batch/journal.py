@@ -6,6 +6,7 @@ import json
 import os
 import time
 from array import array
+from collections import Counter
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import BinaryIO, Protocol, Self
 
 from falcon_cli import console
 from falcon_cli.batch.rows import RowId, row_id_of
-from falcon_cli.places import sync_folder
+from falcon_cli.output import check_folder
+from modeling.durable import sync_folder
 from modeling.errors import InvalidRequest, WriteFailed
 
 SYNC = 1.0  # seconds of answers that a power cut may take; a crash of the process takes none
@@ -30,6 +32,9 @@ class Journal(Protocol):
 
     def write(self, line: str) -> None:
         """Add an answer. Raises `WriteFailed`."""
+
+    def settle(self, *, now: bool = False) -> None:
+        """Make what was written last, once a second, or `now`. Raises `WriteFailed`."""
 
     def __enter__(self) -> Self: ...
 
@@ -47,6 +52,9 @@ class Stream:
     def write(self, line: str) -> None:
         console.write(line + "\n")
 
+    def settle(self, *, now: bool = False) -> None:
+        """Each line has gone."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -58,24 +66,27 @@ class File:
     """A file that rows are added to. A line is whole or not there: what a crash or a full disk has torn is cut off again."""
 
     def __init__(self, path: Path, *, resume: bool) -> None:
-        """Raises `WriteFailed` if it cannot be written, `InvalidRequest` if it has something in it that is not to be gone on
-        with, or is not falcon's."""
+        """A pipe or a device is written as it is. Raises `WriteFailed` if it cannot be written, `InvalidRequest` if it has
+        something in it that is not to be gone on with, or is not falcon's."""
+        check_folder(path.expanduser())
         self.failed = 0
         self._path = path.expanduser()
         self._done = Done()
-        self._synced = time.monotonic()
-        with self._told():
-            new = not self._path.exists()
-            self._file: BinaryIO = self._path.open("ab+")
-            self._special = not self._path.is_file()
+        self._due: float | None = None  # when what was written is to be on the disk
+        self._size = 0
+        with self._told("choose another file"):
+            self._new = not self._path.exists()
+            self._special = not self._new and not self._path.is_file()
+            self._file: BinaryIO = self._path.open("wb" if self._special else "ab+")
         try:
-            self._lock()
-            self._size = 0 if self._special else self._path.stat().st_size
+            if not self._special:
+                self._lock()
+                self._size = self._path.stat().st_size
             if self._size and not resume:
                 raise InvalidRequest(f"{path} has something in it", "add --resume to go on with it, or choose another file")
             if self._size:
                 self._size = self._take_over()
-            if new:
+            if self._new:
                 sync_folder(self._path.absolute().parent)
         except BaseException:
             self._file.close()
@@ -91,23 +102,30 @@ class File:
                 self._file.write(data)
                 self._file.flush()
                 self._size += len(data)
-                if not self._special and time.monotonic() - self._synced >= SYNC:
-                    os.fsync(self._file.fileno())
-                    self._synced = time.monotonic()
         except WriteFailed:
             self._cut()
             raise
+        if self._due is None and not self._special:
+            self._due = time.monotonic() + SYNC
+        self.settle()
+
+    def settle(self, *, now: bool = False) -> None:
+        if self._due is not None and (now or time.monotonic() >= self._due):
+            self._due = None
+            with self._told():
+                os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            if not self._special and kind is None:
-                with self._told():
-                    os.fsync(self._file.fileno())
+            if kind is None:
+                self.settle(now=True)
         finally:
             with suppress(OSError):
+                if kind is not None and self._new and not self._size:
+                    self._path.unlink()  # nothing came of it
                 self._file.close()
 
     def _take_over(self) -> int:
@@ -158,32 +176,35 @@ class File:
         except OSError:  # a file system without locks
             return
 
-    def _told(self) -> _Told:
-        return _Told(self._path)
+    def _told(self, hint: str = "make room and add --resume: the rows that are there are whole") -> _Told:
+        return _Told(self._path, hint)
 
 
 class _Told:
     """Turns what the system says about a file into `WriteFailed`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hint: str) -> None:
         self._path = path
+        self._hint = hint
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, OSError):
-            what = f"{self._path} cannot be written: {error.strerror}"
-            raise WriteFailed(what, "make room and add --resume: the rows that are there are whole") from None
+            raise WriteFailed(f"{self._path} cannot be written: {error.strerror}", self._hint) from None
 
 
 class Done:
-    """The ids of rows that are there: eight bytes each. Rows are asked for in the order in which they were written, mostly."""
+    """The ids of rows that are there: eight bytes each, as long as rows are asked for in the order in which they were written.
+
+    An id that is there twice is there for two rows.
+    """
 
     def __init__(self) -> None:
         self._digests = array("Q")
         self._place = 0
-        self._others: set[int] | None = None
+        self._others: Counter[int] | None = None
 
     def add(self, row_id: RowId) -> None:
         self._digests.append(_digest(row_id))
@@ -196,9 +217,13 @@ class Done:
             return True
         if self._place == len(self._digests) and self._others is None:
             return False
-        if self._others is None:  # out of step: an interrupt, or --unordered
-            self._others = set(self._digests[self._place :])
-        return digest in self._others
+        if self._others is None:  # out of step: --unordered, or somebody has removed a row
+            self._others = Counter(self._digests[self._place :])
+            self._digests, self._place = array("Q"), 0
+        there = self._others[digest] > 0
+        if there:
+            self._others[digest] -= 1
+        return there
 
 
 def _digest(row_id: RowId) -> int:

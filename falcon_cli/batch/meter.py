@@ -21,9 +21,9 @@ class Meter:
     """Counts rows and tokens. `size` is that of the input in bytes, None where nobody knows."""
 
     def __init__(self, size: int | None, *, shown: bool) -> None:
-        self.rows = self.failed = self.tokens = self.prompted = 0
+        self.rows = self.failed = self.tokens = 0
         self._size = size
-        self._skipped = self._bytes = 0
+        self._skipped = self._there = self._bytes = 0
         self._shown = shown and sys.stderr is not None
         self._terminal = self._shown and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._started = time.monotonic()
@@ -34,12 +34,15 @@ class Meter:
     def skip(self, size: int) -> None:
         """A row that was answered before; `size` is that of its line in bytes."""
         self._skipped += size
+        self._there += 1
+        if not self.rows and not self.tokens:
+            self._started = time.monotonic()  # the time left is that of rows which are answered
+        self.tick()
 
-    def row(self, size: int, *, failed: bool, prompted: int = 0) -> None:
+    def row(self, size: int, *, failed: bool) -> None:
         """A row has ended."""
         self.rows += 1
         self.failed += failed
-        self.prompted += prompted
         self._bytes += size
         self.tick()
 
@@ -62,9 +65,13 @@ class Meter:
     def told(self) -> str:
         """The counts, the speed and the time left in one line."""
         seconds = max(time.monotonic() - self._started, 1e-9)
-        parts = [f"{self.rows} rows", f"{self.tokens} tokens", f"{self.tokens / seconds:.1f} tokens/s"]
+        parts = [f"{self.rows} rows"]
+        if self._there:
+            parts.append(f"{self._there} were there")
         if self.failed:
-            parts.insert(1, f"{self.failed} failed")
+            parts.append(f"{self.failed} failed")
+        if self.tokens:
+            parts += [f"{self.tokens} tokens", f"{self.tokens / seconds:.1f} tokens/s"]
         left = self._left(seconds)
         return ", ".join(parts) + (f", {_span(left)} left" if left else "")
 

@@ -9,7 +9,11 @@ ROWS = 1 << 16
 
 
 class Outbox:
-    """Passes lines on in the order of their places 0, 1, 2, …, or as they come if not `ordered`."""
+    """Passes lines on in the order of their places 0, 1, 2, …, or as they come if not `ordered`.
+
+    What is never passed on, because a place before it stays empty (Ctrl-C), was not answered: so the output is at any moment
+    the beginning of what it will be, and --resume finds where to go on.
+    """
 
     def __init__(self, write: Callable[[str], None], *, ordered: bool, room: int = ROOM) -> None:
         self._write = write
@@ -26,20 +30,12 @@ class Outbox:
         self._held[place] = line
         self._room -= len(line)
         while self._next in self._held:
-            self._pass(self._next)
-
-    def flush(self) -> None:
-        """Nobody will fill the gaps any more: pass on what is behind them."""
-        for place in sorted(self._held):
-            self._pass(place)
+            early = self._held.pop(self._next)
+            self._next += 1
+            self._room += len(early)
+            self._write(early)
 
     @property
     def full(self) -> bool:
         """Whether no more rows should begin before the one that the others wait for has ended."""
         return self._room <= 0 or len(self._held) >= ROWS
-
-    def _pass(self, place: int) -> None:
-        self._next = place + 1
-        line = self._held.pop(place)
-        self._room += len(line)
-        self._write(line)

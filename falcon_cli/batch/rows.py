@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +21,7 @@ _REAL = {
     name: name for name in "temperature top_p min_p typical_p presence_penalty frequency_penalty repetition_penalty".split()
 }
 _REAL |= {"repeat_penalty": "repetition_penalty"}
+_MOST = sys.float_info.max
 _COUNT = {"n": "n", "num_samples": "n"}
 _KNOWN = (*_WHOLE, *_REAL, *_COUNT, "stop", "ignore_eos", "logprobs", "top_logprobs", "tools", "messages", "prompt", "id")
 _KNOWN += ("response_format", "json_schema", "regex")
@@ -166,7 +168,7 @@ def _whole(name: str, value: Any) -> int:
 
 
 def _real(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST <= value <= _MOST:
         raise InvalidRequest(f"{name} is {json.dumps(value)[:40]}, not a number")
     return float(value)
 

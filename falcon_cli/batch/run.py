@@ -17,13 +17,13 @@ from falcon_cli.batch.meter import Meter
 from falcon_cli.batch.outbox import Outbox
 from falcon_cli.batch.rows import BadRow, Row, RowId, parse
 from falcon_cli.batch.source import Source
+from falcon_cli.demand import BatchOptions, Demand
 from falcon_cli.exit import ExitCode
 from falcon_cli.forms import Gathered
 from falcon_cli.opening import open_model
-from falcon_cli.options import BatchOptions, SamplingOptions
+from falcon_cli.options import SamplingOptions
 from falcon_cli.output import STDOUT
 from falcon_cli.report import Completion, Spelling
-from falcon_cli.single import Demand
 from falcon_cli.thinking import Thinking
 from falcon_cli.wording import Phrasing, Prompt
 from modeling.errors import FalconError, InvalidRequest
@@ -42,6 +42,8 @@ def answer_rows(options: BatchOptions, demand: Demand) -> ExitCode:
     assert options.input_file is not None
     output, answers = demand.output, demand.answer
     _distinct(options.input_file, answers.file)
+    if demand.cache is not None and not demand.cache.exists():
+        raise InvalidRequest(f"there is no {demand.cache}", "make it first: falcon cache-prompt -f DOCUMENT -o FILE")
     target = None if answers.file == STDOUT else answers.file
     progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
     with Source(options.input_file) as source, _journal(target, resume=options.resume) as journal:
@@ -126,12 +128,10 @@ class Batch:
         self._seed = demand.sampling.seed if demand.sampling.seed is not None else randbelow(2**31)
         self._kept: tuple[tuple[int, ...], Saved] | None = None
         if demand.cache is not None:
-            if not demand.cache.exists():
-                raise InvalidRequest(f"there is no {demand.cache}", "make it first: falcon cache-prompt -f DOCUMENT -o FILE")
             self._kept = opened.load_prompt(demand.cache, phrasing.template)
 
     def run(self) -> None:
-        """To the end of the source, or to the first Ctrl-C: rows that have ended by then are written."""
+        """To the end of the source, or to the first Ctrl-C: what has ended by then is written, if its turn has come."""
         engine = self._opened.engine
         with signals.first_interrupt(self._stop, *signals.ENDING):
             while not self.stopped and not (self._source.ended and not self._works):
@@ -139,7 +139,6 @@ class Batch:
                 for request, event in engine.run():
                     self._take(request, event)
                     self._fill(wait=False)
-            self._outbox.flush()
 
     def _stop(self) -> None:
         self.stopped = True
@@ -151,6 +150,7 @@ class Batch:
     def _fill(self, *, wait: bool) -> None:
         """Begin rows until as many wait as decode, or the outbox is full."""
         slots = self._opened.engine.runner.slots
+        self._journal.settle(now=wait)
         while not self.stopped and len(self._works) < 2 * slots and not self._outbox.full:
             found = self._source.next(wait=wait)
             if found is None:
@@ -198,7 +198,7 @@ class Batch:
                 raise InvalidRequest("the prompt is empty", "give at least one character")
             return phrasing.behind(ids, row.asked, row.tools), start
         if isinstance(row.asked, str):
-            return phrasing.of_text(row.asked, raw=row.raw), None
+            return phrasing.of_text(row.asked, row.tools, raw=row.raw), None
         return phrasing.of_messages(row.asked, row.tools), None
 
     def _seed_of(self, row_id: RowId) -> int:
@@ -213,6 +213,7 @@ class Batch:
         place = work.requests.index(request)
         if isinstance(event, Token):
             self._meter.token()
+            self._journal.settle()
             work.texts[place].take(event)
             return
         del self._works[request]
@@ -233,7 +234,7 @@ class Batch:
             return
         completions = [work.texts[place].end(self._completion(work, work.ended[place])) for place in range(len(work.texts))]
         self._write(work.place, self._fields(work, completions))
-        self._meter.row(work.size, failed=False, prompted=len(work.prompt.ids))
+        self._meter.row(work.size, failed=False)
 
     def _fields(self, work: Work, completions: list[Completion]) -> dict[str, Any]:
         answers = self._demand.answer

@@ -101,6 +101,7 @@ class Source:
     def _put(self, found: tuple[int, bytes] | OSError | None) -> None:
         while not self._stop.is_set():
             try:
-                return self._lines.put(found, timeout=_PATIENCE)
+                self._lines.put(found, timeout=_PATIENCE)
             except Full:
                 continue
+            return

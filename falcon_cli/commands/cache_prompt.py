@@ -11,10 +11,11 @@ from falcon_cli import console, signals
 from falcon_cli.exit import ExitCode
 from falcon_cli.opening import open_model
 from falcon_cli.options import ModelOptions, OutputOptions, TemplateOptions, with_options
+from falcon_cli.output import check_folder
 from falcon_cli.prompt import read_words
 from falcon_cli.sizes import shown_size
 from falcon_cli.wording import Mode, Phrasing, Wording
-from modeling.errors import InvalidRequest, WriteFailed
+from modeling.errors import InvalidRequest
 from modeling.messages import Failed, Finished, Request, SamplingParams
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def cache_prompt(
 ) -> ExitCode:
     """Read a document once, and keep the state behind it.
 
+    \b
     falcon cache-prompt -f doc.txt -o doc.fstate
     falcon generate --prompt-cache doc.fstate "What does it say about …?"
 
@@ -44,8 +46,7 @@ def cache_prompt(
     """
     if target is None:
         raise InvalidRequest("there is no file for the state", "add --output FILE, for example -o doc.fstate")
-    if not target.parent.is_dir():
-        raise WriteFailed(f"{target} cannot be written: there is no folder {target.parent}", "choose another file")
+    check_folder(target)
     if chat and raw:
         raise InvalidRequest("--chat and --raw contradict each other", "give one of the two")
     mode: Mode = "chat" if chat else "raw" if raw else "auto"

@@ -8,17 +8,9 @@ from typing import Annotated
 import typer
 
 from falcon_cli.constraint import read_constraint
+from falcon_cli.demand import AnswerOptions, BatchOptions, ConstraintOptions, Demand
 from falcon_cli.exit import ExitCode
-from falcon_cli.options import (
-    AnswerOptions,
-    BatchOptions,
-    ConstraintOptions,
-    ModelOptions,
-    OutputOptions,
-    SamplingOptions,
-    TemplateOptions,
-    with_options,
-)
+from falcon_cli.options import ModelOptions, OutputOptions, SamplingOptions, TemplateOptions, with_options
 from falcon_cli.prompt import read_words
 from falcon_cli.wording import Mode, Wording
 from modeling.errors import InvalidRequest
@@ -74,8 +66,6 @@ def generate(
         argument = prompt
     mode: Mode = "chat" if chat else "raw" if raw else "auto"
     wording = Wording.of(template, mode=mode, prefill=prefill_response)
-    from falcon_cli.single import Demand
-
     demand = Demand(wording, template, answer, model, sampling, output, prompt_cache, read_constraint(constraint))
     if batch.check_together(answer, prompted=argument is not None or prompt_file is not None):
         from falcon_cli.batch import answer_rows

@@ -48,7 +48,9 @@ def script(root: Command) -> str:
 
 
 def _option(here: str, option: Option) -> str:
-    names = [f"-l {name[2:]}" for name in option.long] + [f"-s {name[1:]}" for name in option.short]
+    names = [f"-l {name[2:]}" for name in option.long] + [
+        f"-{'s' if len(name) == 2 else 'o'} {name[1:]}" for name in option.short
+    ]
     value = f" {_value(option.value)}" if option.value else ""
     return f"{_at(here)} {' '.join(names)}{value} -d {_text(option.help)}"
 

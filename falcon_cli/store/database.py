@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from falcon_cli.places import sync_folder
 from falcon_cli.store.rows import COLUMNS, decode
+from modeling.durable import sync_folder
 from modeling.errors import FalconError, StateRefused, WriteFailed
 
 # "falc"; whoever changes a word of the tables adds one to the version, and the step from the version before

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modeling.checkpoint import hub
-from modeling.checkpoint.catalogue import suggest
+from modeling.checkpoint.catalogue import shape_of, suggest
 from modeling.checkpoint.header import refuse_impostor
 from modeling.checkpoint.hub import CONFIG
 from modeling.checkpoint.shards import inside, weight_files
@@ -50,9 +50,13 @@ def find(spec: ModelSpec, progress: ProgressSink | None = None) -> Checkpoint:
 def find_config(spec: ModelSpec) -> Checkpoint:
     """The folder with the config.json of what `spec.name` means. Weights and tokenizer need not be there, nor are they fetched.
 
+    The shapes of the published models are in the package: their names need no network, unless a revision is asked for.
+
     Raises as `find` does.
     """
     path = _local(spec)
+    if path is None and spec.revision is None and (shape := shape_of(spec.name)) is not None:
+        return Checkpoint(shape, spec.name)
     if path is None:
         path = hub.download_config(spec.name, spec.revision, spec.offline)
         return Checkpoint(path, spec.name, path.name)

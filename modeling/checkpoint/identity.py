@@ -21,11 +21,16 @@ def identify(folder: Path) -> dict[str, str]:
     try:
         return {
             "config": _hash([(folder / "config.json").read_bytes()]),
-            "weights": _hash(part for file in weight_files(folder) for part in _probes(file)),
+            "weights": of_weights(folder),
             "tokenizer": _hash([(folder / "tokenizer.json").read_bytes()]),
         }
     except OSError as error:
         raise BadModelFile(f"{folder} cannot be read: {error.strerror or error}", "check the files and the disk") from None
+
+
+def of_weights(folder: Path) -> str:
+    """The hash of what the weight files are known by. Raises `BadModelFile`, or `OSError`, if they cannot be read."""
+    return _hash(part for file in weight_files(folder) for part in _probes(file))
 
 
 def of_text(text: str) -> str:

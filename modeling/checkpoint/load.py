@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from modeling.checkpoint import memory, names, offload, placement
+from modeling.checkpoint import memory, names, placement, quantized
 from modeling.checkpoint.files import Checkpoint
+from modeling.checkpoint.filling import Packing, Source, fill, sites_of
 from modeling.checkpoint.header import StoredTensor
 from modeling.checkpoint.memory import Need
-from modeling.checkpoint.offload import Visitor
-from modeling.checkpoint.placement import Plan
+from modeling.checkpoint.quantizer import layers_to_pack, require_bitsandbytes
 from modeling.checkpoint.reader import TORCH_DTYPES, Reader
 from modeling.checkpoint.shards import read_tensors
 from modeling.config import ModelConfig
-from modeling.errors import BadModelFile, InvalidRequest, MemoryExceeded, UnsupportedConfig
-from modeling.messages import ModelSpec, Progress, ProgressSink
+from modeling.errors import BadModelFile, InvalidRequest
+from modeling.layers.linear import PackedLinear, interleave, parts
+from modeling.messages import ModelSpec, ProgressSink
 from modeling.models import LanguageModel, build
+from modeling.quantization import Form
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 _CONTEXT = 4096  # tokens of keys and values a sequence, at the least, for a load to make sense (FalconMamba keeps none)
-_READERS = 4  # threads: a single one does not fill an NVMe disk or a page cache's bandwidth
-
-Sites = dict[str, list[tuple[nn.Module, str]]]
-"""Parameter name → all places (module, attribute) that share it."""
 
 
 def load(
@@ -46,26 +42,40 @@ def load(
 ) -> LanguageModel:
     """The model that `config` describes, with the weights of `checkpoint`, placed as `spec` asks; ready for inference.
 
-    All parameters have one dtype. Peak host memory is the weights that stay there and 16 MiB for each of four threads.
+    All plain parameters have one dtype. Weights that the files hold packed stay so; plain ones are packed while they are read
+    if `spec.quantize` asks for it, one by one, so that the plain model is never in memory. Peak host memory is the weights that
+    stay there, and for each of four threads 16 MiB or, where weights are packed, the one that it is at.
     Room is left on the device for the state of `slots` sequences. Sets `model.placement`, the `Plan` that was carried out.
     `meanwhile` is called, with the device that the model runs on, while other threads read weights; its errors end the load.
 
     Raises `BadModelFile`, `UnsupportedConfig`, `InvalidRequest`, `DeviceUnavailable` or `MemoryExceeded`: before any weights
     are read, unless the disk or an allocation fails.
     """
-    refuse_quantized(config.quantization)
     stored = read_tensors(checkpoint.folder)
+    form = wanted(spec, config)
     dtype = choose_dtype(spec.dtype, config, stored)
-    model = blueprint(config, dtype)
-    sites, tied = _sites(model)
-    shapes = {name: tuple(model.get_parameter(name).shape) for name in sites}
-    account = names.settle(config.model_type, config.num_hidden_layers, shapes, tied, stored)
+    compute_dtype = None if spec.compute_dtype == "auto" else _DTYPES[spec.compute_dtype]
     reader = Reader()
+    known: dict[str, Tensor] = {}
+    model = blueprint(config, dtype)
+    if config.quantization is not None:
+        stored, known = quantized.adopt(model, stored, config.quantization, reader, compute_dtype)
+    sites, tied = sites_of(model)
+    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters() if name not in known}
+    account = names.settle(config.model_type, config.num_hidden_layers, shapes, tied, stored)
     _check_twins(account.twins, reader)
+    sources: dict[str, Source] = {**account.filled, **known}
+    if form is not None:
+        for name in layers_to_pack(model):
+            packing = Packing(name, quantized.replace(model, name, form, compute_dtype), account.filled[f"{name}.weight"])
+            sources |= {f"{name}.{part}": packing for part in parts(packing.layer.shape, form)}
+        sites, _ = sites_of(model)
     need = estimate(model, config, placement.prefill_chunk(spec), slots)
     plan = placement.plan(model, model.block_class, spec, need)
     with torch.inference_mode(False):  # whatever mode the caller is in, weights are tensors like any other
-        _fill(model, sites, plan, account.filled, dtype, reader, progress, partial(meanwhile, plan.main) if meanwhile else None)
+        fill(model, sites, plan, sources, reader, progress, partial(meanwhile, plan.main) if meanwhile else None)
+    if plan.resident:
+        interleave(model, dtype)
     model.placement = plan  # type: ignore[assignment]
     return model.requires_grad_(False).eval()
 
@@ -86,21 +96,6 @@ class _Uninitialised(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def refuse_quantized(quantization: Any) -> None:
-    """Raise `UnsupportedConfig` if config.json says that the weights are quantized."""
-    if not quantization:
-        return
-    method = quantization.get("quant_method") if isinstance(quantization, Mapping) else None
-    if method == "bitsandbytes" or (method is None and isinstance(quantization, Mapping) and "load_in_4bit" in quantization):
-        raise UnsupportedConfig(
-            "the weights are quantized with bitsandbytes, which falcon will read in a later version",
-            "use the unquantized model for now",
-        )
-    raise UnsupportedConfig(
-        f"the weights are quantized with {method!r}, which falcon does not read", "use the unquantized model"
-    )
-
-
 def choose_dtype(asked: str, config: ModelConfig, stored: Mapping[str, StoredTensor]) -> torch.dtype:
     """The dtype to run in: what was `asked`; for "auto" what config.json says, else what most stored elements have.
 
@@ -108,7 +103,9 @@ def choose_dtype(asked: str, config: ModelConfig, stored: Mapping[str, StoredTen
     """
     name = asked
     if asked == "auto":
-        name = config.dtype if config.dtype in _DTYPES else _commonest(stored.values())
+        name = config.dtype if config.dtype in _DTYPES else _commonest(stored)
+        if config.quantization is not None and name == "float32":  # as some say who mean the products of packed weights
+            name = _commonest(stored)
     if name not in _DTYPES:
         raise InvalidRequest(f"the checkpoint is stored as {name}", f"choose --dtype {', '.join(_DTYPES)}")
     if name == "float16" and config.model_type == "falcon_h1":
@@ -119,45 +116,45 @@ def choose_dtype(asked: str, config: ModelConfig, stored: Mapping[str, StoredTen
     return _DTYPES[name]
 
 
-def _commonest(tensors: Iterable[StoredTensor]) -> str:
-    """The dtype, by torch's name, that most bytes of the checkpoint have."""
+def _commonest(stored: Mapping[str, StoredTensor]) -> str:
+    """The dtype, by torch's name, that most bytes of the checkpoint's plain weights have."""
     counts: Counter[str] = Counter()
-    for tensor in tensors:
-        counts[tensor.dtype] += tensor.nbytes
+    for name, tensor in stored.items():
+        if tensor.dtype not in ("U8", "I8") and ".weight." not in name and not name.endswith(".SCB"):
+            counts[tensor.dtype] += tensor.nbytes
     (commonest, _), *_ = counts.most_common(1) or [("none", 0)]
     return str(TORCH_DTYPES.get(commonest, commonest)).removeprefix("torch.")
 
 
+def wanted(spec: ModelSpec, config: ModelConfig) -> Form | None:
+    """The form that the weights are to be packed in while they are loaded; None: they stay as they are.
+
+    Raises `InvalidRequest` for weights that are quantized otherwise, `DeviceUnavailable` without bitsandbytes.
+    """
+    if spec.quantize == "none" or (config.quantization is not None and config.quantization.type == spec.quantize):
+        return None
+    if config.quantization is not None:
+        raise InvalidRequest(
+            f"the weights are quantized to {config.quantization.type} already; --quantize {spec.quantize} would quantize twice",
+            "leave out --quantize, or use the unquantized model",
+        )
+    require_bitsandbytes()
+    return Form(spec.quantize, double=spec.double_quant and spec.quantize != "int8")
+
+
 def estimate(model: LanguageModel, config: ModelConfig, tokens: int, slots: int) -> Need:
     """What `model` (on meta) needs while it runs `slots` sequences, fed `tokens` tokens at a time."""
-    parameters = list(model.parameters())
-    widest = max(size for parameter in model.blocks[0].parameters() for size in parameter.shape)
+    packed = [module for module in model.modules() if isinstance(module, PackedLinear)]
+    own = {id(parameter) for layer in packed for parameter in layer.parameters()}
+    sizes = [size for weight in model.blocks[0].parameters() if id(weight) not in own for size in weight.shape]
     return memory.estimate(
-        sum(parameter.numel() for parameter in parameters),
-        parameters[0].itemsize,
-        widest,
+        sum(parameter.nbytes for parameter in model.parameters()),
+        max(*sizes, *(size for layer in packed for size in layer.shape)),
         config.vocab_size,
         tokens,
         slots * model.state_bytes(_CONTEXT),
+        max((prod(layer.shape) * (layer.compute_dtype or model.dtype).itemsize for layer in packed), default=0),
     )
-
-
-def _sites(model: nn.Module) -> tuple[Sites, dict[str, str]]:
-    """Where each parameter is used, and the further names of shared ones → the first."""
-    sites: Sites = {}
-    tied: dict[str, str] = {}
-    first: dict[int, str] = {}
-    for prefix, module in model.named_modules():
-        for attribute, parameter in module.named_parameters(recurse=False):
-            name = f"{prefix}.{attribute}" if prefix else attribute
-            canonical = first.setdefault(id(parameter), name)
-            sites.setdefault(canonical, []).append((module, attribute))
-            if canonical != name:
-                tied[name] = canonical
-    for name, buffer in model.named_buffers():
-        if buffer.is_meta:  # computed in the constructor, and so lost on meta
-            raise NotImplementedError(f"buffer {name} has no values after a build on meta")
-    return sites, tied
 
 
 def _check_twins(twins: Iterable[tuple[StoredTensor, StoredTensor]], reader: Reader) -> None:
@@ -167,104 +164,3 @@ def _check_twins(twins: Iterable[tuple[StoredTensor, StoredTensor]], reader: Rea
                 f"config.json ties the embedding and the head, but {one.file.parent} holds two different tensors for them",
                 "if the head is its own, say tie_word_embeddings: false in config.json",
             )
-
-
-def _fill(
-    model: LanguageModel,
-    sites: Sites,
-    plan: Plan,
-    filled: Mapping[str, StoredTensor],
-    dtype: torch.dtype,
-    reader: Reader,
-    progress: ProgressSink | None,
-    meanwhile: Callable[[], None] | None,
-) -> None:
-    """Allocate what stays in memory, stream it in, and attach the visits of what does not."""
-    parts = placement.parts(model, model.block_class)
-    owner = {id(module): name for name, part in parts.items() for module in part.modules()}
-    home = {name: owner[id(places[0][0])] for name, places in sites.items()}  # parts that share a parameter have one home
-    pieces, waiting = _pack(home, plan, filled, dtype)
-    staying = [(tensor, filled[name]) for name, tensor in waiting.items()]
-    visitors: dict[str, list[Visitor]] = {name: [] for name in parts}
-    for name, places in sites.items():
-        if plan.offloaded(home[name]):
-            source = waiting.get(name, filled[name])
-            for module, attribute in places:
-                visitors[owner[id(module)]].append(Visitor(module._parameters, attribute, source))
-        else:
-            tensor = _allocate(filled[name].shape, dtype, plan.execution_device(home[name]))
-            staying.append((tensor, filled[name]))
-            parameter = nn.Parameter(tensor, requires_grad=False)
-            for module, attribute in places:
-                module._parameters[attribute] = parameter
-    _stream(staying, reader, progress, meanwhile)
-    if plan.main.type == "cuda":
-        for piece in pieces:
-            offload.lock_pages(piece)
-    if not plan.resident:
-        for name, part in parts.items():
-            offload.attach(part, plan.execution_device(name), dtype, visitors[name], reader)
-
-
-def _pack(
-    home: Mapping[str, str], plan: Plan, filled: Mapping[str, StoredTensor], dtype: torch.dtype
-) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """Room for the parameters that wait in host memory: one piece for each part, and each parameter's place in it."""
-    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
-    for name, part in home.items():
-        if plan.offloaded(part) and plan.homes[part] != "disk":
-            shapes.setdefault(part, {})[name] = filled[name].shape
-    with _out_of_memory("the host"):
-        packed = [offload.pack(of_part, dtype) for of_part in shapes.values()]
-    return [piece for piece, _ in packed], {name: tensor for _, tensors in packed for name, tensor in tensors.items()}
-
-
-def _allocate(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    with _out_of_memory(str(device)):
-        return torch.empty(shape, dtype=dtype, device=device)
-
-
-@contextmanager
-def _out_of_memory(where: str) -> Iterator[None]:
-    """An allocation that fails although there seemed to be room."""
-    try:
-        yield
-    except (RuntimeError, MemoryError):  # torch.OutOfMemoryError is a RuntimeError
-        raise MemoryExceeded(
-            f"{where} ran out of memory while the weights were loaded",
-            "something else took what was free before: try again, or add --device-map auto",
-        ) from None
-
-
-def _stream(
-    staying: list[tuple[Tensor, StoredTensor]],
-    reader: Reader,
-    progress: ProgressSink | None,
-    meanwhile: Callable[[], None] | None,
-) -> None:
-    """Read all tensors into place, in the order of the files, and report bytes."""
-    total = sum(stored.nbytes for _, stored in staying)
-    report = progress or (lambda _: None)
-    report(Progress("load", 0, total))
-    staying = sorted(staying, key=lambda pair: (pair[1].file, pair[1].offset))
-    done = 0
-    for nbytes in _read_all(staying, reader, meanwhile):
-        done += nbytes
-        report(Progress("load", done, total))
-
-
-def _read_all(
-    staying: list[tuple[Tensor, StoredTensor]], reader: Reader, meanwhile: Callable[[], None] | None
-) -> Iterator[int]:
-    """Bytes of each tensor as it is read. The first failure, or an interrupt, ends all readers."""
-    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), thread_name_prefix="load") as pool:
-        sizes = {pool.submit(reader.into, target, stored): stored.nbytes for target, stored in staying}
-        try:
-            if meanwhile is not None:
-                meanwhile()
-            for future in as_completed(sizes):
-                future.result()
-                yield sizes[future]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

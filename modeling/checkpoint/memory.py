@@ -39,16 +39,17 @@ class Need:
         return self.weights + self.state + self.work
 
 
-def estimate(parameters: int, bytes_each: int, widest: int, vocabulary: int, tokens: int, state: int = 0) -> Need:
-    """What a model of `parameters` elements needs that is fed `tokens` tokens at a time.
+def estimate(weights: int, widest: int, vocabulary: int, tokens: int, state: int = 0, unpacked: int = 0) -> Need:
+    """What a model with `weights` bytes of weights needs that is fed `tokens` tokens at a time.
 
     `widest` is the number of channels of its widest layer. A block holds about six tensors of (tokens, widest) in fp32 at its
-    peak, and the logits of one position are kept a few times over while sampling. Measured: within 5 % of the peak of a run for
-    models of 1 GB, and closer for larger ones.
+    peak, and the logits of one position are kept a few times over while sampling. `unpacked` are the bytes of the largest
+    packed weight while it is multiplied as a plain one. Measured: within 5 % of the peak of a run for models of 1 GB, and
+    closer for larger ones.
     """
     activations = 6 * 4 * tokens * widest
     logits = 4 * 4 * vocabulary
-    return Need(parameters * bytes_each, state, activations + logits + _KERNELS)
+    return Need(weights, state, activations + logits + unpacked + _KERNELS)
 
 
 def require(need: Need, free: int, device: str, dtype: str) -> None:

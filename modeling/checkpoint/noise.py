@@ -13,11 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from modeling.checkpoint import placement
-from modeling.checkpoint.load import blueprint, choose_dtype, estimate, refuse_quantized
+from modeling.checkpoint.load import blueprint, choose_dtype, estimate
+from modeling.checkpoint.quantized import replace
+from modeling.checkpoint.quantizer import layers_to_pack
 from modeling.config import ModelConfig
 from modeling.errors import InvalidRequest, MemoryExceeded
+from modeling.layers.linear import Linear, PackedLinear, interleave
 from modeling.messages import ModelSpec
 from modeling.models import LanguageModel
+from modeling.quantization import Form
 
 _QUICKEST, _SLOWEST = 0.1, 0.001  # time steps that a state begins with (Gu & Dao 2023, §3.6)
 
@@ -30,15 +34,19 @@ def random_model(config: ModelConfig, spec: ModelSpec, *, slots: int = 1, seed: 
     """
     if spec.device_map is not None:
         raise InvalidRequest("random weights are made on one device, so --device-map has no place", "leave it out")
-    refuse_quantized(config.quantization)
     dtype = choose_dtype("bfloat16" if spec.dtype == "auto" and config.dtype is None else spec.dtype, config, {})
     model = blueprint(config, dtype)
+    if spec.quantize != "none":
+        form = Form(spec.quantize, double=spec.double_quant and spec.quantize != "int8")
+        for name in layers_to_pack(model):
+            replace(model, name, form, None)
     need = estimate(model, config, placement.prefill_chunk(spec), slots)
     plan = placement.plan(model, model.block_class, spec, need)
     try:
         _fill(model, plan.main, seed)
     except torch.OutOfMemoryError:
         raise MemoryExceeded(f"{plan.main} ran out of memory while the weights were made", "choose a smaller model") from None
+    interleave(model, dtype)
     model.placement = plan  # type: ignore[assignment]
     return model.requires_grad_(False).eval()
 
@@ -54,10 +62,13 @@ def _fill(model: nn.Module, device: torch.device, seed: int) -> None:
         if id(blank) not in made:
             weight = torch.empty(blank.shape, dtype=blank.dtype, device=device)
             made[id(blank)] = nn.Parameter(weight, requires_grad=False)
-            _draw(module, attribute, weight, generator)
+            if isinstance(module, PackedLinear) and attribute != "bias":
+                _draw_part(module, attribute, weight, generator)
+            else:
+                _draw(module, attribute, weight, generator)
         module._parameters[attribute] = made[id(blank)]
     for mixer in model.modules():  # its bias is the time step's, not that of a product
-        if isinstance(projection := getattr(mixer, "dt_proj", None), nn.Linear):
+        if isinstance(projection := getattr(mixer, "dt_proj", None), Linear | PackedLinear) and projection.bias is not None:
             _draw(mixer, "dt_bias", projection.bias, generator)
 
 
@@ -72,3 +83,15 @@ def _draw(module: nn.Module, attribute: str, weight: Tensor, generator: torch.Ge
         weight.normal_(0.0, 1.0 / sqrt(prod(weight.shape[1:])), generator=generator)
     else:  # D and the weights of norms; biases
         weight.fill_(0.0 if attribute == "bias" else 1.0)
+
+
+def _draw_part(layer: PackedLinear, part: str, values: Tensor, generator: torch.Generator) -> None:
+    """The numbers of one part of a packed weight: all codes alike, and scales that give the product the size of its input."""
+    if values.dtype in (torch.uint8, torch.int8):
+        bounds = torch.iinfo(values.dtype)
+        values.random_(max(bounds.min, -127), bounds.max + 1, generator=generator)
+    elif part in ("weight.quant_map", "weight.nested_quant_map"):
+        values.copy_(torch.linspace(-1.0, 1.0, values.numel(), device=values.device))
+    else:  # codes even over −1 … 1 have a deviation of 1/√3; double quantization varies the scales around their mean
+        size = sqrt(3.0 / layer.shape[1])
+        values.fill_(size / 2 if part == "weight.nested_absmax" else size)

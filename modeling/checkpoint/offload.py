@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
-from math import prod
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from modeling.checkpoint.header import StoredTensor
 from modeling.checkpoint.reader import Reader
 
-_ALIGNMENT = 128  # elements: at least 256 bytes, what a GPU's own allocator would give each tensor
+_ALIGNMENT = 256  # bytes, what a GPU's own allocator would give each tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +35,22 @@ class Visitor:
     parameters: dict[str, nn.Parameter | None]
     name: str
     source: Tensor | StoredTensor
+    dtype: torch.dtype
 
 
-def pack(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:
-    """Room in host memory for the weights of one part: one uninitialised piece (so that its pages are locked at once), and
-    each weight as a view of it."""
+def pack(weights: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Room in host memory for the weights of one part (on meta): one uninitialised piece of bytes (so that its pages are locked
+    at once), and each weight as a view of it."""
     starts: dict[str, int] = {}
     end = 0
-    for name, shape in shapes.items():
+    for name, weight in weights.items():
         starts[name] = end
-        end += -(-prod(shape) // _ALIGNMENT) * _ALIGNMENT
-    piece = torch.empty(end, dtype=dtype)
-    return piece, {name: piece[start : start + prod(shapes[name])].view(shapes[name]) for name, start in starts.items()}
+        end += -(-weight.nbytes // _ALIGNMENT) * _ALIGNMENT
+    piece = torch.empty(end, dtype=torch.uint8)
+    return piece, {
+        name: piece[starts[name] : starts[name] + weight.nbytes].view(weight.dtype).view(weight.shape)
+        for name, weight in weights.items()
+    }
 
 
 def lock_pages(piece: Tensor) -> None:
@@ -65,7 +68,7 @@ def lock_pages(piece: Tensor) -> None:
         torch.zeros(1, device="cuda")
 
 
-def attach(part: nn.Module, device: torch.device, dtype: torch.dtype, visitors: Sequence[Visitor], reader: Reader) -> None:
+def attach(part: nn.Module, device: torch.device, visitors: Sequence[Visitor], reader: Reader) -> None:
     """Let `part` compute on `device`: its inputs are moved there, and its `visitors` are brought in for each call.
 
     Sets `part.execution_device`, where its state belongs. Without visitors, only the inputs travel.
@@ -74,7 +77,7 @@ def attach(part: nn.Module, device: torch.device, dtype: torch.dtype, visitors: 
 
     @wraps(inner)
     def forward(*args: Any, **kwargs: Any) -> Any:
-        with _visit(visitors, device, dtype, reader):
+        with _visit(visitors, device, reader):
             return inner(this(), *move(args, device), **move(kwargs, device))
 
     part.forward = forward
@@ -95,7 +98,7 @@ def move(value: Any, device: torch.device) -> Any:
 
 
 @contextmanager
-def _visit(visitors: Sequence[Visitor], device: torch.device, dtype: torch.dtype, reader: Reader) -> Iterator[None]:
+def _visit(visitors: Sequence[Visitor], device: torch.device, reader: Reader) -> Iterator[None]:
     """Weights in; and out again however the visit ends, an interrupt included.
 
     Each comes by itself: what a layer keeps of one small weight must not hold on to all the others.
@@ -108,7 +111,7 @@ def _visit(visitors: Sequence[Visitor], device: torch.device, dtype: torch.dtype
             for visitor in visitors:
                 source = visitor.source
                 if isinstance(source, StoredTensor):
-                    weight = reader.tensor(source, dtype, device)
+                    weight = reader.tensor(source, visitor.dtype, device)
                 else:
                     weight = source.to(device, non_blocking=True)  # in order with the computation, and nobody writes to it
                 visitor.parameters[visitor.name] = nn.Parameter(weight, requires_grad=False)

@@ -20,7 +20,12 @@ from modeling.checkpoint.memory import STAGING
 from modeling.errors import BadModelFile
 
 TORCH_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-"""The stored dtypes that a parameter may have."""
+"""The stored dtypes that a plain weight may have."""
+
+CODES = {"U8": torch.uint8, "I8": torch.int8}
+"""Those of a packed weight's codes. They are what they are: nothing is converted to or from them."""
+
+_FORMAT = ("floating-point numbers", "codes of 4 or 8 bits")
 
 
 class Reader:
@@ -30,11 +35,11 @@ class Reader:
         self._local = threading.local()
 
     def into(self, target: Tensor, stored: StoredTensor) -> None:
-        """Fill `target` (contiguous, of `stored`'s shape, any device and floating dtype) from its file.
+        """Fill `target` (contiguous, of `stored`'s shape, any device and floating dtype, or the codes' own) from its file.
 
         Raises `BadModelFile` if the file cannot be read or is not what its header was.
         """
-        dtype = _torch_dtype(stored)
+        dtype = _torch_dtype(stored, target.dtype)
         flat = target.detach().view(-1)
         with _opened(stored) as file, torch.no_grad():
             if target.device.type == "cpu" and target.dtype == dtype:
@@ -55,6 +60,10 @@ class Reader:
         self.into(target, stored)
         return target
 
+    def own(self, stored: StoredTensor, device: torch.device) -> Tensor:
+        """The stored tensor in its own floating dtype, on `device`."""
+        return self.tensor(stored, TORCH_DTYPES.get(stored.dtype, torch.float32), device)
+
     def exact(self, stored: StoredTensor, dtype: torch.dtype) -> Tensor:
         """The stored tensor, of any dtype, on the CPU. Raises `BadModelFile` if it was not stored as `dtype`."""
         target = torch.empty(stored.shape, dtype=dtype)
@@ -63,6 +72,14 @@ class Reader:
         with _opened(stored) as file:
             _fill(file, target.view(-1).view(torch.uint8), stored)
         return target
+
+    def pieces(self, stored: StoredTensor) -> Iterator[memoryview]:
+        """The bytes of a stored tensor, a few MB at a time; a piece is good until the next one is asked for."""
+        staging = self._staging(torch.device("cpu"))
+        with _opened(stored) as file:
+            for size in _pieces(stored.nbytes, staging.numel()):
+                _fill(file, staging[:size], stored)
+                yield staging[:size].numpy().data
 
     def equal(self, one: StoredTensor, other: StoredTensor) -> bool:
         """Whether two stored tensors of one dtype and shape hold the same bytes."""
@@ -87,11 +104,13 @@ class Reader:
         return buffer
 
 
-def _torch_dtype(stored: StoredTensor) -> torch.dtype:
-    if stored.dtype not in TORCH_DTYPES:
+def _torch_dtype(stored: StoredTensor, target: torch.dtype) -> torch.dtype:
+    if target in CODES.values() and CODES.get(stored.dtype) == target:
+        return target
+    if stored.dtype not in TORCH_DTYPES or target in CODES.values():
         raise BadModelFile(
-            f"{stored.file} holds weights as {stored.dtype}, which is no plain floating-point type",
-            f"falcon reads {', '.join(TORCH_DTYPES)}; choose an unquantized copy of the model",
+            f"{stored.file} holds weights as {stored.dtype}, where {_FORMAT[target in CODES.values()]} belong",
+            f"falcon reads {', '.join(TORCH_DTYPES)} and what bitsandbytes packs; choose another copy of the model",
         )
     return TORCH_DTYPES[stored.dtype]
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,11 +17,12 @@ from torch import Tensor
 
 from modeling.checkpoint.header import read_header, read_metadata
 from modeling.checkpoint.reader import TORCH_DTYPES, Reader
+from modeling.checkpoint.tensorfile import Entry, content, header
+from modeling.durable import replacing
 from modeling.errors import BadModelFile, StateRefused, WriteFailed
 
 FORMAT = "1"
 _IDS = "ids"
-_DTYPES = {dtype: name for name, dtype in (*TORCH_DTYPES.items(), ("I32", torch.int32))}
 _AGAIN = "it is read again from its text"
 _WORDS = {
     "format": "written by another version of falcon",
@@ -43,21 +42,14 @@ def write_state(path: Path, tensors: Mapping[str, Tensor], ids: Sequence[int], i
     """
     whole = {_IDS: torch.tensor(ids, dtype=torch.int32), **{name: tensor.contiguous() for name, tensor in tensors.items()}}
     sums = {name: _checksum(tensor) for name, tensor in whole.items()}
-    header = _header(whole, {**identity, "format": FORMAT, "checksums": json.dumps(sums)})
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    entries = {name: Entry.of(tensor) for name, tensor in whole.items()}
     try:
-        with part.open("xb") as file:
-            part.chmod(0o600)
-            file.write(header)
+        with replacing(path, mode=0o600) as file:
+            file.write(header(entries, {**identity, "format": FORMAT, "checksums": json.dumps(sums)}))
             for tensor in whole.values():
-                file.write(_bytes(tensor))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+                file.write(content(tensor))
     except OSError as error:
         raise WriteFailed(f"{path} cannot be written: {error.strerror}", "make room, or go on without it") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_state(path: Path, identity: Mapping[str, str]) -> tuple[tuple[int, ...], dict[str, Tensor]]:
@@ -84,21 +76,5 @@ def read_state(path: Path, identity: Mapping[str, str]) -> tuple[tuple[int, ...]
         raise StateRefused(f"{path.name} is no state of falcon", _AGAIN) from None
 
 
-def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    fields: dict[str, object] = {"__metadata__": dict(metadata)}
-    offset = 0
-    for name, tensor in tensors.items():
-        end = offset + tensor.nbytes
-        fields[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
-        offset = end
-    raw = json.dumps(fields).encode()
-    raw += b" " * (-len(raw) % 8)  # the data begin at a multiple of 8
-    return len(raw).to_bytes(8, "little") + raw
-
-
-def _bytes(tensor: Tensor) -> memoryview:
-    return tensor.view(-1).view(torch.uint8).numpy().data
-
-
 def _checksum(tensor: Tensor) -> str:
-    return hashlib.sha256(_bytes(tensor)).hexdigest()
+    return hashlib.sha256(content(tensor)).hexdigest()

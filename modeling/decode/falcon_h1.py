@@ -3,8 +3,8 @@
     h → norm, the four input projections, convolution → attention splits and Mamba-2's recurrence, side by side → splits merged,
     gated norm → both output projections, added to h → norm, gate and up, SiLU → down, added to h
 
-A model without a gated norm only merges in the third kernel. More than one row takes some small kernels more: what a layer adds
-to h comes in parts, each over some of the columns, and their sum runs in the norm behind them.
+A model without a gated norm only merges in the third kernel. More than one row, or packed weights, take some small kernels
+more: what a layer adds to h comes in parts, each over some of the columns, and their sum runs in the norm behind them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from triton import knobs, next_power_of_2
 
 from modeling.config import FalconH1Config
 from modeling.decode.inputs import StepInputs
-from modeling.decode.packing import laid_together
-from modeling.kernels.triton import attention_step, mamba2_step
+from modeling.decode.packing import laid_together, matrix_of, runs_in
+from modeling.kernels.triton import attention_step, mamba2_step, matrix, packed
 from modeling.kernels.triton.attention_step import Past
+from modeling.kernels.triton.launch import overlaps
 from modeling.kernels.triton.mamba2_step import Recurrence
+from modeling.kernels.triton.matrix import Matrix, combs
+from modeling.kernels.triton.nf4 import Matrix4
 from modeling.kernels.triton.projection import (
     MAX_ROWS,
     Blocks,
@@ -32,8 +35,7 @@ from modeling.kernels.triton.projection import (
     project_convolved,
     project_gated,
 )
-from modeling.kernels.triton.projection import choose as choose_blocks
-from modeling.kernels.triton.rows import normed, padded, project_parts, rows_gated
+from modeling.kernels.triton.rows import normed
 from modeling.layers.attention import Attention
 from modeling.layers.mamba2 import Mamba2
 from modeling.layers.norm import RMSNorm
@@ -45,11 +47,12 @@ BESIDE = 8  # rows up to which attention and Mamba-2 share a launch: beyond, eac
 
 
 def supports(model: FalconH1, rows: int) -> bool:
-    """Whether this program runs `rows` rows of `model`: all weights plain and on one device that runs the kernels."""
-    weights, c = list(model.parameters()), model.config
-    device, dtype = weights[0].device, weights[0].dtype
+    """Whether this program runs `rows` rows of `model`: all weights on one device that runs the kernels, and in one dtype or
+    packed."""
+    weights, c, table = list(model.parameters()), model.config, model.model.embed_tokens.weight
+    device, dtype = table.device, table.dtype
     runs = device.type == "cuda" or (device.type == "cpu" and bool(knobs.runtime.interpret))
-    plain = dtype in (torch.float32, torch.bfloat16, torch.float16) and all(w.dtype == dtype for w in weights)
+    plain = dtype in (torch.float32, torch.bfloat16, torch.float16) and runs_in(model, dtype)
     small = all(getattr(c, name) <= limit for name, limit in LIMITS.items())
     small = small and c.num_attention_heads // c.num_key_value_heads <= 64
     m = c.multipliers
@@ -59,7 +62,7 @@ def supports(model: FalconH1, rows: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Added:
-    """For more than one row, in fp32: what a layer adds to h beside the products' parts, and the MLP's norm and biases under
+    """In fp32, for what comes in parts: what a layer adds to h beside the products' parts, and the MLP's norm and biases under
     its multiplier."""
 
     mixers_bias: Tensor | None
@@ -86,43 +89,52 @@ class _Layer:
     """One block's weights and memory as the kernels take them."""
 
     norm: Norm
-    inputs: Tensor
+    inputs: Matrix
     scale: Tensor
     inputs_bias: Tensor | None
     conv: Convolved
     recurrence: Recurrence
     ssm: Tensor
     past: Past
-    ssm_out: tuple[Tensor, Tensor | None]
-    attention_out: tuple[Tensor, Tensor | None]
+    ssm_out: tuple[Matrix, Tensor | None]
+    attention_out: tuple[Matrix, Tensor | None]
     mlp_norm: Norm
-    gate_up: Tensor
+    gate_up: Matrix
     gate_up_bias: Tensor | None
-    down: tuple[Tensor, Tensor | None]
-    added: _Added | None
+    down: tuple[Matrix, Tensor | None]
+    added: _Added
 
     @classmethod
-    def of(cls, block: FalconH1Block, state: ModelState, i: int, inputs: StepInputs, many: bool) -> _Layer:
+    def of(cls, block: FalconH1Block, state: ModelState, i: int, inputs: StepInputs) -> _Layer:
         assert state.pool is not None
         m, a, f, memory = block.mamba, block.self_attn, block.feed_forward, state.mamba[i]
         gate_up_bias = None if f.gate_proj.bias is None else laid_together(f.gate_proj.bias, f.up_proj.bias)
         past = Past(state.pool.keys[i], state.pool.values[i], inputs.pages, inputs.lengths, inputs.active, PAGE)
+
+        def matrix_in(*linears: nn.Module) -> Matrix:
+            return matrix_of(*linears, dtype=block.input_layernorm.weight.dtype)
+
         return cls(
             _norm(block.input_layernorm),
-            laid_together(m.in_proj.weight, a.q_proj.weight, a.k_proj.weight, a.v_proj.weight),
+            matrix_in(m.in_proj, a.q_proj, a.k_proj, a.v_proj),
             *_scale_and_bias(m, a),
             Convolved(m.sizes[0], m.conv1d.weight[:, 0], m.conv1d.bias, memory.conv, inputs.active),
             _recurrence(m),
             memory.ssm,
             past,
-            (m.out_proj.weight, m.out_proj.bias),
-            (a.o_proj.weight, a.o_proj.bias),
+            (matrix_in(m.out_proj), m.out_proj.bias),
+            (matrix_in(a.o_proj), a.o_proj.bias),
             _norm(block.pre_ff_layernorm),
-            laid_together(f.gate_proj.weight, f.up_proj.weight),
+            matrix_in(f.gate_proj, f.up_proj),
             gate_up_bias,
-            (f.down_proj.weight, f.down_proj.bias),
-            _Added.of(block) if many else None,
+            (matrix_in(f.down_proj), f.down_proj.bias),
+            _Added.of(block),
         )
+
+    @property
+    def plain(self) -> bool:
+        matrices = (self.inputs, self.ssm_out[0], self.attention_out[0], self.gate_up, self.down[0])
+        return all(isinstance(matrix, Tensor) for matrix in matrices)
 
 
 Parts = tuple[int, int, int, int, int]
@@ -143,15 +155,16 @@ class Plan:
     down_parts: Parts = (1, 64, 128, 4, 3)
 
 
-def choose(c: FalconH1Config, rows: int, dtype: torch.dtype) -> Plan:
+def choose(c: FalconH1Config, rows: int, dtype: torch.dtype, plain: bool = True) -> Plan:
     """As measured on an H200 (benchmarks/gpu/decode_falcon_h1.py)."""
     d, f, e = c.hidden_size, c.intermediate_size, c.mamba_d_ssm
-    if rows == 1:
+    if rows == 1 and plain:
         return _choose_row(d, f)
 
     def parts(width: int, most: int, stages: int) -> Parts:
         """So many that each has some work, and all together about two programs for each of the machine's processors."""
-        return max(1, min(most, 256 // -(-d // 64), width // 768)), 64, 128, 4, stages
+        count = max(1, min(most, 256 // -(-d // 64), width // 768))
+        return count if plain else 1 << count.bit_length() - 1, 64, 128, 4, stages
 
     gate_up = None if dtype == torch.float32 or rows <= 16 else Blocks(64, 64, 4)
     of_attention = parts(c.num_attention_heads * c.head_dim, 2, 4)
@@ -178,6 +191,10 @@ def _even(width: int, most: int, outputs: int) -> Blocks | None:
     return Blocks(2, columns) if columns >= 2048 else Blocks(outputs, columns, 4)
 
 
+def _whole(parts: Parts, weight: Matrix) -> Parts:
+    return (1, *parts[1:]) if isinstance(weight, Matrix4) else parts
+
+
 class FalconH1Step:
     """Extends slots 0 … rows−1 by the tokens in `inputs.ids`. A call only enqueues kernels, so it can be captured in a graph.
 
@@ -186,19 +203,21 @@ class FalconH1Step:
     """
 
     def __init__(self, model: FalconH1, state: ModelState, inputs: StepInputs, rows: int, plan: Plan | None = None) -> None:
-        c, weight = model.config, model.lm_head.weight
+        c, weight = model.config, model.model.embed_tokens.weight
         self.device, self.multipliers, self.rows = weight.device, c.multipliers, rows
-        self.plan = plan or choose(c, rows, weight.dtype)
         self.ids = inputs.ids[:rows]
         with torch.no_grad():
-            self.table, self.head = model.model.embed_tokens.weight.detach(), weight.detach()
+            self.table, self.head = weight.detach(), matrix_of(model.lm_head, dtype=weight.dtype)
             self.norm = _norm(model.model.final_layernorm)
             blocks = enumerate(block for block in model.blocks if isinstance(block, FalconH1Block))
-            self.layers = [_Layer.of(block, state, i, inputs, rows > 1) for i, block in blocks]
+            self.layers = [_Layer.of(block, state, i, inputs) for i, block in blocks]
 
         def empty(width: int, dtype: torch.dtype = weight.dtype) -> Tensor:
             return torch.empty(rows, width, dtype=dtype, device=self.device)
 
+        plain = isinstance(self.head, Tensor) and all(layer.plain for layer in self.layers)
+        self.alone = rows == 1 and plain
+        self.plan = plan or choose(c, rows, weight.dtype, plain)
         first = self.layers[0]
         self.heads = c.num_attention_heads
         self.query = c.mamba_d_ssm + c.conv_dim + c.mamba_n_heads  # the column where q begins, after Mamba-2's inputs
@@ -212,8 +231,13 @@ class FalconH1Step:
         self.channels = mamba2_step.choose(rows, first.ssm)
         self.partials = attention_step.Scratch.empty(rows, self.heads, c.head_dim, self.splits, self.device)
         self.unnormed = mamba2_step.Scratch.empty(rows, c.mamba_n_heads, c.mamba_d_head, self.channels, self.device)
-        if rows > 1:
+        if not self.alone:
+            self.pdl = rows == 1 and overlaps(self.device)
             plan = self.plan
+            if rows == 1:  # there are no parts of what is 4-bit
+                plan.down_parts = _whole(plan.down_parts, first.down[0])
+                plan.ssm_parts = _whole(plan.ssm_parts, first.ssm_out[0])
+                plan.attention_parts = _whole(plan.attention_parts, first.attention_out[0])
             count = max(plan.ssm_parts[0] + plan.attention_parts[0], plan.down_parts[0])
             self.parts = torch.empty(count, rows, c.hidden_size, dtype=torch.float32, device=self.device)
 
@@ -221,31 +245,35 @@ class FalconH1Step:
         m, plan = self.multipliers, self.plan
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
             embed(self.ids, self.table, self.h, m.embedding)
-            if self.rows > 1:
+            if not self.alone:
                 self._rows()
                 return
+            assert isinstance(self.head, Tensor)
             for layer in self.layers:
                 self._row(layer)
             project(self.h, self.head, self.logits, norm=self.norm, multiplier=m.lm_head, blocks=plan.head)
 
     def _row(self, layer: _Layer) -> None:
-        """One layer for one row."""
+        """One layer for one row, all weights plain."""
+        assert isinstance(layer.inputs, Tensor) and isinstance(layer.gate_up, Tensor)
         m, h, plan = self.multipliers, self.h, self.plan
         inputs = (layer.inputs, self.projected, layer.conv)
         project_convolved(h, *inputs, norm=layer.norm, scale=layer.scale, bias=layer.inputs_bias, blocks=plan.inputs)
         self._mix(layer)
-        weight, bias = layer.ssm_out
-        second = (self.attended, *layer.attention_out, m.attention_out)
+        (weight, bias), (weight2, bias2) = layer.ssm_out, layer.attention_out
+        assert isinstance(weight, Tensor) and isinstance(weight2, Tensor)
+        second = (self.attended, weight2, bias2, m.attention_out)
         out = (self.mixed, weight, h)
         project(*out, bias=bias, multiplier=m.ssm_out, residual=h, second=second, blocks=plan.outputs)
         gate, down = m.mlp
         mlp = (layer.gate_up, self.gated)
         project_gated(h, *mlp, norm=layer.mlp_norm, bias=layer.gate_up_bias, multiplier=gate, blocks=plan.gate_up)
         weight, bias = layer.down
+        assert isinstance(weight, Tensor)
         project(self.gated, weight, h, bias=bias, multiplier=down, residual=h, blocks=plan.down)
 
     def _rows(self) -> None:
-        """All layers for more rows; what is added to h stays in parts until the next norm.
+        """All layers for more rows, or for packed weights; what is added to h stays in parts until the next norm.
 
         Parts have no multiplier: those of the mixers are in what they read, and the MLP's is in what the MLP reads. Its product
         is linear in that, but for the gate, whose own multiplier is divided by it.
@@ -253,40 +281,50 @@ class FalconH1Step:
         plan, parts, bias = self.plan, None, None
         gate, down = self.multipliers.mlp
         for layer in self.layers:
-            assert layer.added is not None
-            normed(self.h, layer.norm.weight, layer.norm.eps, self.u, parts, bias)
-            inputs = (layer.inputs, self.projected, layer.conv)
-            project_convolved(self.u, *inputs, norm=None, scale=layer.scale, bias=layer.inputs_bias, blocks=plan.inputs)
+            combed = self._normed(layer.norm.weight, layer.norm.eps, layer.inputs, parts, bias)
+            matrix.project_convolved(
+                self.u, layer.inputs, self.projected, layer.conv, scale=layer.scale, bias=layer.inputs_bias, combed=combed,
+                blocks=plan.inputs,
+            )  # fmt: skip
             self._mix(layer)
-            split = plan.ssm_parts[0]
-            project_parts(self.mixed, layer.ssm_out[0], self.parts[:split], *plan.ssm_parts[1:])
-            parts = self.parts[: split + plan.attention_parts[0]]
-            project_parts(self.attended, layer.attention_out[0], parts[split:], *plan.attention_parts[1:])
-            normed(self.h, layer.added.norm, layer.mlp_norm.eps, self.u, parts, layer.added.mixers_bias)
-            self._gate(layer, gate / down)
+            parts = self._mixed(layer)
+            combed = self._normed(layer.added.norm, layer.mlp_norm.eps, layer.gate_up, parts, layer.added.mixers_bias)
+            out_combed = combed and combs(layer.down[0])
+            matrix.project_gated(
+                self.u, layer.gate_up, self.gated, bias=layer.added.gate_up_bias, multiplier=gate / down, combed=combed,
+                out_combed=out_combed, blocks=plan.gate_up,
+            )  # fmt: skip
             parts, bias = self.parts[: plan.down_parts[0]], layer.added.down_bias
-            project_parts(self.gated, layer.down[0], parts, *plan.down_parts[1:])
-        normed(self.h, self.norm.weight, self.norm.eps, self.u, parts, bias)
-        project(self.u, self.head, self.logits, multiplier=self.multipliers.lm_head, blocks=plan.head)
+            matrix.project_parts(self.gated, layer.down[0], parts, plan.down_parts[1:], out_combed)
+        combed = self._normed(self.norm.weight, self.norm.eps, self.head, parts, bias)
+        multiplier = self.multipliers.lm_head
+        matrix.project(self.u, self.head, self.logits, multiplier=multiplier, combed=combed, blocks=plan.head)
 
-    def _gate(self, layer: _Layer, multiplier: float) -> None:
-        """The MLP's gated product of u, which is normed already."""
-        assert layer.added is not None
-        b, f = self.gated.shape
-        blocks = self.plan.gate_up or choose_blocks(b, f, self.h.shape[1], self.gated.dtype, gated=True)
-        rows_gated[(-(-f // blocks.outputs),)](
-            self.u, layer.gate_up, layer.added.gate_up_bias, multiplier, self.gated, b, O=f, D=self.h.shape[1],
-            OUTPUTS=blocks.outputs, ROWS=padded(b), COLUMNS=blocks.columns, STAGES=blocks.stages,
-            num_warps=blocks.warps,
-        )  # fmt: skip
+    def _mixed(self, layer: _Layer) -> Tensor:
+        """The parts of both mixers' outputs."""
+        (of_mamba, _), (of_attention, _), plan = layer.ssm_out, layer.attention_out, self.plan
+        if self.rows == 1 and isinstance(of_mamba, Matrix4) and isinstance(of_attention, Matrix4):
+            packed.project_pair((self.mixed, of_mamba), (self.attended, of_attention), self.parts[0])
+            return self.parts[:1]
+        split = plan.ssm_parts[0]
+        parts = self.parts[: split + plan.attention_parts[0]]
+        matrix.project_parts(self.mixed, of_mamba, parts[:split], plan.ssm_parts[1:], combs(of_mamba))
+        matrix.project_parts(self.attended, of_attention, parts[split:], plan.attention_parts[1:], combs(of_attention))
+        return parts
+
+    def _normed(self, weight: Tensor, eps: float, reader: Matrix, parts: Tensor | None, bias: Tensor | None) -> bool:
+        """h grows by the parts, and u becomes its norm as `reader` wants it: combed or not."""
+        normed(self.h, weight, eps, self.u, parts, bias, combs(reader), self.pdl)
+        return combs(reader)
 
     def _mix(self, layer: _Layer) -> None:
-        """Attention into `attended`, Mamba-2 into `mixed`; for more than one row under their multipliers."""
+        """Attention into `attended`, Mamba-2 into `mixed`; for what comes in parts under their multipliers."""
         m = self.multipliers
-        of_attention, of_mamba = (m.attention_out, m.ssm_out) if self.rows > 1 else (1.0, 1.0)
+        of_attention, of_mamba = (1.0, 1.0) if self.alone else (m.attention_out, m.ssm_out)
         splits, channels, past, mixer = self.splits, self.channels, layer.past, layer.recurrence
+        combed, mixed_combed = combs(layer.attention_out[0]), combs(layer.ssm_out[0])
         attention = (self.projected, self.query, self.heads, past, self.turns, self.partials, splits)
-        mamba = (self.projected, mixer, layer.ssm, past.active, self.unnormed, self.mixed, channels, of_mamba)
+        mamba = (self.projected, mixer, layer.ssm, past.active, self.unnormed, self.mixed, channels, of_mamba, mixed_combed)
         if self.rows <= BESIDE:
             mamba2_step.mix(
                 attention_step.attend_arguments(*attention),
@@ -299,12 +337,12 @@ class FalconH1Step:
             attention_step.attend(*attention)
             mamba2_step.advance(*mamba)
         if mixer.norm is None:
-            attention_step.merge(self.partials, past, self.attended, splits, of_attention)
+            attention_step.merge(self.partials, past, self.attended, splits, of_attention, combed)
             return
         mamba2_step.finish(
-            attention_step.merge_arguments(self.partials, past, self.attended, splits, of_attention),
+            attention_step.merge_arguments(self.partials, past, self.attended, splits, of_attention, combed),
             attention_step.merge_programs(self.partials),
-            mamba2_step.normalise_arguments(self.projected, mixer, self.unnormed, self.mixed, of_mamba),
+            mamba2_step.normalise_arguments(self.projected, mixer, self.unnormed, self.mixed, of_mamba, mixed_combed),
             mamba2_step.normalise_programs(mixer, self.unnormed),
         )
 
@@ -328,10 +366,12 @@ def _scale_and_bias(m: Mamba2, a: Attention) -> tuple[Tensor, Tensor | None]:
     projections = (m.in_proj, a.q_proj, a.k_proj, a.v_proj)
     multipliers = m.config.multipliers
     before = (multipliers.ssm_in, *3 * (multipliers.attention_in,))
-    after: tuple[Tensor | float, ...] = (m.scale(m.in_proj.weight).float(), 1.0, multipliers.key, 1.0)
+    after: tuple[Tensor | float, ...] = (m.scale(m.dt_bias).float(), 1.0, multipliers.key, 1.0)
     scales, biases = [], []
-    for linear, multiplier, factor in zip(projections, before, after, strict=True):
-        ones = torch.ones(linear.weight.shape[0], dtype=torch.float32, device=linear.weight.device)
+    of_q, of_k = (heads * a.head_dim for heads in a.heads)
+    outputs_of = (sum(m.sizes), of_q, of_k, of_k)
+    for linear, outputs, multiplier, factor in zip(projections, outputs_of, before, after, strict=True):
+        ones = torch.ones(outputs, dtype=torch.float32, device=m.dt_bias.device)
         scales.append(ones * factor * multiplier)
         biases.append(0 * ones if linear.bias is None else linear.bias.float() / multiplier)
     biased = any(linear.bias is not None for linear in projections)

@@ -3,7 +3,8 @@
     h → norm, in_proj's x, convolution → x_proj → Δ, recurrence, both beside in_proj's z → gate, out_proj, added to h
 
 More rows than one take seven: the norm by itself, in_proj, x_proj and out_proj in parts whose sums run in the norms behind
-them, and dt_proj on the tensor cores.
+them, and dt_proj on the tensor cores. One row through packed weights takes five: the norm, in_proj's x and the convolution,
+x_proj beside in_proj's z, the recurrence and the gate, out_proj.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from triton import knobs
 
 from modeling.decode.inputs import StepInputs
-from modeling.kernels.triton import mamba1_step
-from modeling.kernels.triton.mamba1_step import Gate, Recurrence, Scratch
+from modeling.decode.packing import matrix_of, runs_in
+from modeling.kernels.triton import mamba1_step, matrix
+from modeling.kernels.triton.launch import overlaps
+from modeling.kernels.triton.mamba1_step import Gate, PackedGate, Recurrence, Scratch
+from modeling.kernels.triton.matrix import Matrix, combs
+from modeling.kernels.triton.nf4 import Matrix4
 from modeling.kernels.triton.projection import MAX_ROWS, Convolved, Norm, embed, project, project_convolved, project_swished
-from modeling.kernels.triton.rows import normed, project_parts
+from modeling.kernels.triton.rows import normed
 from modeling.models.falcon_mamba import FalconMamba, FalconMambaBlock
 from modeling.state import MambaState, ModelState
 
@@ -30,11 +35,12 @@ LIMITS = {"state_size": 256, "time_step_rank": 1024, "conv_kernel": 16, "hidden_
 
 
 def supports(model: FalconMamba, rows: int) -> bool:
-    """Whether this program runs `rows` rows of `model`: all weights plain and on one device that runs the kernels."""
-    weights, config = list(model.parameters()), model.config
-    device, dtype = weights[0].device, weights[0].dtype
+    """Whether this program runs `rows` rows of `model`: all weights on one device that runs the kernels, and in one dtype or
+    packed."""
+    weights, config, table = list(model.parameters()), model.config, model.backbone.embeddings.weight
+    device, dtype = table.device, table.dtype
     runs = device.type == "cuda" or (device.type == "cpu" and bool(knobs.runtime.interpret))
-    plain = dtype in (torch.float32, torch.bfloat16, torch.float16) and all(w.dtype == dtype for w in weights)
+    plain = dtype in (torch.float32, torch.bfloat16, torch.float16) and runs_in(model, dtype)
     small = all(getattr(config, name) <= limit for name, limit in LIMITS.items())
     return runs and plain and small and all(w.device == device for w in weights) and 1 <= rows <= MAX_ROWS
 
@@ -44,27 +50,36 @@ class _Layer:
     """One block's weights and memory as the kernels take them."""
 
     norm: Norm
-    in_proj: Tensor
+    in_proj: Matrix
     in_bias: Tensor | None
     conv: Convolved
     recurrence: Recurrence
     ssm: Tensor
-    out_proj: Tensor
+    out_proj: Matrix
     out_bias: Tensor | None
 
     @classmethod
     def of(cls, block: FalconMambaBlock, memory: MambaState, active: Tensor) -> _Layer:
-        m = block.mixer
+        m, norm = block.mixer, Norm(block.norm.weight, block.norm.eps)
+
+        def matrix_in(linear: nn.Module) -> Matrix:
+            return matrix_of(linear, dtype=norm.weight.dtype)
+
         return cls(
-            Norm(block.norm.weight, block.norm.eps),
-            m.in_proj.weight,
+            norm,
+            matrix_in(m.in_proj),
             m.in_proj.bias,
             Convolved(0, m.conv1d.weight[:, 0], m.conv1d.bias, memory.conv, active),
-            Recurrence(m.x_proj.weight, m.dt_proj.weight, m.dt_proj.bias, m.A, m.D, m.eps),
+            Recurrence(matrix_in(m.x_proj), matrix_in(m.dt_proj), m.dt_proj.bias, m.A, m.D, m.eps),
             memory.ssm,
-            m.out_proj.weight,
+            matrix_in(m.out_proj),
             m.out_proj.bias,
         )
+
+    @property
+    def plain(self) -> bool:
+        matrices = (self.in_proj, self.recurrence.x_proj, self.recurrence.dt_proj, self.out_proj)
+        return all(isinstance(matrix, Tensor) for matrix in matrices)
 
 
 class FalconMambaStep:
@@ -74,11 +89,11 @@ class FalconMambaStep:
     """
 
     def __init__(self, model: FalconMamba, state: ModelState, inputs: StepInputs, rows: int) -> None:
-        c, weight = model.config, model.lm_head.weight
+        c, weight = model.config, model.backbone.embeddings.weight
         self.device = weight.device
         self.ids = inputs.ids[:rows]
         with torch.no_grad():
-            self.table, self.head = model.backbone.embeddings.weight.detach(), weight.detach()
+            self.table, self.head = weight.detach(), matrix_of(model.lm_head, dtype=weight.dtype)
             self.norm = Norm(model.backbone.norm_f.weight.detach(), model.backbone.norm_f.eps)
             blocks = zip(model.blocks, state.mamba, strict=True)
             self.layers = [_Layer.of(cast(FalconMambaBlock, block), memory, inputs.active) for block, memory in blocks]
@@ -91,14 +106,18 @@ class FalconMambaStep:
         self.y = empty(c.intermediate_size, weight.dtype)
         self.scratch = Scratch.empty(rows, self.layers[0].recurrence)
         self.logits = empty(c.vocab_size, torch.float32)
-        if rows > 1:
+        self.alone = rows == 1 and isinstance(self.head, Tensor) and all(layer.plain for layer in self.layers)
+        if not self.alone:
+            self.pdl = rows == 1 and overlaps(self.device)
             self.u = empty(c.hidden_size, weight.dtype)
-            self.parts = torch.empty(OUT_SPLITS, rows, c.hidden_size, dtype=torch.float32, device=self.device)
+            splits = 1 if rows == 1 and combs(self.layers[0].out_proj) else OUT_SPLITS
+            self.parts = torch.empty(splits, rows, c.hidden_size, dtype=torch.float32, device=self.device)
 
     def __call__(self) -> None:
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
             embed(self.ids, self.table, self.h)
-            if self.h.shape[0] == 1:
+            if self.alone:
+                assert isinstance(self.head, Tensor)
                 for layer in self.layers:
                     self._row(layer)
                 project(self.h, self.head, self.logits, norm=self.norm)
@@ -106,7 +125,8 @@ class FalconMambaStep:
                 self._rows()
 
     def _row(self, layer: _Layer) -> None:
-        """One layer for one row."""
+        """One layer for one row, all weights plain."""
+        assert isinstance(layer.in_proj, Tensor) and isinstance(layer.out_proj, Tensor)
         e = self.y.shape[1]
         of_x, of_z = (None, None) if layer.in_bias is None else (layer.in_bias[:e], layer.in_bias[e:])
         project_convolved(self.h, layer.in_proj[:e], self.xz[:, :e], layer.conv, norm=layer.norm, bias=of_x)
@@ -116,13 +136,32 @@ class FalconMambaStep:
         project_swished(self.y, self.xz[:, e:], layer.out_proj, self.h, self.h, layer.out_bias)
 
     def _rows(self) -> None:
-        """All layers for more rows; what a layer adds to h stays in parts until the next norm."""
+        """All layers for more rows, or for packed weights; what a layer adds to h stays in parts until the next norm."""
         parts, bias = None, None
         for layer in self.layers:
-            normed(self.h, layer.norm.weight, layer.norm.eps, self.u, parts, bias)
-            project_convolved(self.u, layer.in_proj, self.xz, layer.conv, norm=None, bias=layer.in_bias)
-            mamba1_step.step_rows(self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
-            project_parts(self.y, layer.out_proj, self.parts, *OUT)
+            combed = self._normed(layer.norm, layer.in_proj, parts, bias)
+            out_combed = combs(layer.out_proj)
+            if self.h.shape[0] == 1:
+                self._row_packed(layer, combed, out_combed)
+            else:
+                matrix.project_convolved(self.u, layer.in_proj, self.xz, layer.conv, bias=layer.in_bias, combed=combed)
+                step = (self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
+                mamba1_step.step_rows(*step, combed=out_combed)
+            matrix.project_parts(self.y, layer.out_proj, self.parts, OUT, out_combed)
             parts, bias = self.parts, layer.out_bias
-        normed(self.h, self.norm.weight, self.norm.eps, self.u, parts, bias)
-        project(self.u, self.head, self.logits)
+        combed = self._normed(self.norm, self.head, parts, bias)
+        matrix.project(self.u, self.head, self.logits, combed=combed)
+
+    def _row_packed(self, layer: _Layer, combed: bool, out_combed: bool) -> None:
+        """in_proj, the recurrence and the gate for one row, u being there; z is made beside x_proj if the kernels can."""
+        out, gate = self.xz, None
+        if isinstance(layer.in_proj, Matrix4) and mamba1_step.takes_gate(layer.recurrence):
+            out, gate = self.xz[:, : self.y.shape[1]], PackedGate(self.u, layer.in_proj, layer.in_bias)
+        matrix.project_convolved(self.u, layer.in_proj, out, layer.conv, bias=layer.in_bias, combed=combed)
+        step = (self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
+        mamba1_step.step_row_gated(*step, out_combed, gate)
+
+    def _normed(self, norm: Norm, reader: Matrix, parts: Tensor | None, bias: Tensor | None) -> bool:
+        """h grows by the parts, and u becomes its norm as `reader` wants it: combed or not."""
+        normed(self.h, norm.weight, norm.eps, self.u, parts, bias, combs(reader), self.pdl)
+        return combs(reader)

@@ -97,7 +97,8 @@ class Engine:
         last, which was drawn and never fed (of less, if it is cancelled before its first token). Before that, it receives the
         states behind as many prompt tokens as `marks` name.
 
-        Raises `InvalidRequest` (no prompt, ids outside the vocabulary, a form that cannot be followed) and `ContextExceeded` before anything is computed.
+        Raises `InvalidRequest` (no prompt, ids outside the vocabulary, a form that cannot be followed) and `ContextExceeded`
+        before anything is computed.
         """
         return self.submit_samples(request, 1, start=start, keep=keep, marks=marks)[0]
 
@@ -272,7 +273,8 @@ class Engine:
             self.runner.state.reset(slot)
         for answer in answers:
             answer.keep = answer.reading = None
-            self._post(answer, answer.finish("interrupt"))
+            if not self._told_of_its_end(answer):
+                self._post(answer, answer.finish("interrupt"))
         self._torn = False
 
     def _gathered(self) -> bool:
@@ -471,8 +473,8 @@ class Engine:
             raise error
 
     def _end(self, answer: Answer, event: Finished | Failed) -> None:
+        self._post(answer, event)  # first: whoever is forgotten before is never heard of again after an interrupt
         self._leave(answer)
-        self._post(answer, event)
 
     def _leave(self, answer: Answer) -> None:
         """Forget a request and free its slot; the last decoding one moves into the hole."""
@@ -516,6 +518,11 @@ class Engine:
             self._events.append((answer.id, event))
         else:
             private.append(event)
+
+    def _told_of_its_end(self, answer: Answer) -> bool:
+        """Whether the last event is there already. What a torn pass has posted, nobody has read."""
+        events = self._private.get(answer.id) or (event for request_id, event in self._events if request_id == answer.id)
+        return any(not isinstance(event, Token) for event in events)
 
 
 def _lost_form(matcher: Matcher) -> InvalidRequest:

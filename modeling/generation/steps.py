@@ -9,8 +9,9 @@ step that feeds it. Ahead, the device feeds its own tokens back, and the host re
 So a row may be one token further on the device than the host knows. That is never too far: a row whose token is a stop id
 freezes itself there; nobody is sent ahead whose budget ends; and where only the host can see the end (a stop string) in a
 conversation whose state is kept, nobody runs ahead at all. Nor does anybody beside a row that is held to a form: what it may
-draw next is known when its last token is. Its mask is made while the device feeds that token; then the draw follows. A row that is cancelled takes the token that the device is reading
-already: its state is then the record of all its tokens, the last one included.
+draw next is known when its last token is. Its mask is made while the device feeds that token; then the draw follows. A row
+that is cancelled takes the token that the device is reading already: its state is then the record of all its tokens, the last
+one included.
 """
 
 from __future__ import annotations
@@ -126,15 +127,15 @@ class Ahead:
                 self._flight = self._try(answers)
             flight.landed()
             draws = flight.draws.fetch()
-        except BaseException:
+            for answer in flight.answers:
+                if answer in answers:
+                    self._state.lengths[answer.slot] += 1
+            return flight.answers, draws
+        except BaseException:  # nobody may keep a state that has read what was never counted, or drawn and never told
             self._flight = None
             for answer in answers:
                 self._state.reset(answer.slot)
             raise
-        for answer in flight.answers:
-            if answer in answers:
-                self._state.lengths[answer.slot] += 1
-        return flight.answers, draws
 
     @torch.inference_mode()
     def move(self, source: int, target: int) -> None:
@@ -180,10 +181,8 @@ class Ahead:
             for slot in range(rows):
                 self._tell_pages(slot)
             logits = self._programs.run(rows)[:rows]
-            if self._masks.concern(answers):  # made while the device is busy, which waits for nothing else
-                draws = self._sample(logits, self._masks.of(answers))
-            else:
-                draws = self._drawing(logits)()
+            allowed = self._masks.of(answers)  # made while the device is busy, which waits for nothing else
+            draws = self._drawing(logits)() if allowed is None else self._sample(logits, allowed)
         return Flight(tuple(answers), draws.to_host(), _landing(logits.device))
 
     def _drawing(self, logits: Tensor) -> Captured[Draws]:

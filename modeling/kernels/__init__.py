@@ -17,6 +17,7 @@ from modeling.kernels.reference import rotary
 attention = with_twin(reference.attention)
 causal_conv = with_twin(reference.causal_conv)
 gated_rms_norm = with_twin(reference.gated_rms_norm)
+packed_linear = with_twin(cpu.packed_linear)
 rms_norm = with_twin(reference.rms_norm)
 selective_scan = with_twin(reference.selective_scan)
 ssd = with_twin(reference.ssd)
@@ -31,6 +32,7 @@ __all__ = [
     "current",
     "decode_step",
     "gated_rms_norm",
+    "packed_linear",
     "rms_norm",
     "rotary",
     "selective_scan",

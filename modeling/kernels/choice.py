@@ -28,19 +28,23 @@ ROOMS = {
         "attention": "triton.attention",
         "causal_conv": "triton.conv",
         "gated_rms_norm": "triton.norm",
+        "packed_linear": "triton.dequantize",
         "rms_norm": "triton.norm",
         "selective_scan": "triton.scan",
         "ssd": "triton.ssd",
         "swiglu": "triton.swiglu",
     },
-    "mamba-ssm": dict.fromkeys(("causal_conv", "selective_scan", "ssd"), "mamba_ssm"),
+    "mamba-ssm": dict.fromkeys(("causal_conv", "selective_scan", "ssd"), "mamba_ssm") | {"packed_linear": "triton.dequantize"},
 }
 """For each choice but "torch": operation → the module of `modeling.kernels` that has its fast twin."""
 
 
 @dataclass(slots=True)
 class Choice:
-    """`name` is "torch" or one of `ROOMS`. `reasons` say why an operation, or all of them ("*"), run in torch nonetheless."""
+    """`name` is "torch", "compile" (torch's, in steps that torch.compile has fused) or one of `ROOMS`.
+
+    `reasons` say why an operation, or all of them ("*"), run in torch nonetheless.
+    """
 
     name: str = "torch"
     strict: bool = False  # asked for by name: what cannot be had is an error
@@ -80,9 +84,12 @@ def choose(requested: Kernels, device: torch.device) -> Choice:
     """
     global _choice
     _choice = Choice()
-    if requested == "mamba-ssm" or (requested != "torch" and (device.type == "cuda" or requested == "triton")):
-        choice = Choice("triton" if requested == "auto" else requested, strict=requested != "auto")
-        if why := _missing(choice.name, device):
+    asked: Kernels = requested
+    if requested == "auto":
+        asked = "triton" if device.type == "cuda" else "torch"
+    if asked != "torch":
+        choice = Choice(asked, strict=requested != "auto")
+        if why := lacking(asked, device):
             choice.give_up("*", RuntimeError(why))
             choice.name = "torch"
         _choice = choice
@@ -106,8 +113,10 @@ def current() -> Choice:
     return _choice
 
 
-def _missing(name: str, device: torch.device) -> str:
-    """What these kernels lack here; "" if they run."""
+def lacking(name: Kernels, device: torch.device) -> str:
+    """What these kernels lack on `device`; "" if they run."""
+    if name == "compile":
+        return _compile_trial(device)
     if device.type != "cuda":
         return f"they need a CUDA device, and this is {device.type}"
     if name == "mamba-ssm":
@@ -140,6 +149,16 @@ def _trial(device: torch.device) -> str:
     except Exception as error:  # whatever it is, there is a slower way
         first_line, *_ = str(error).splitlines() or [type(error).__name__]
         return f"a trial failed: {first_line}"
+    return ""
+
+
+def _compile_trial(device: torch.device) -> str:
+    """What torch.compile lacks here, a compiler of C++ most of the time; "" if it runs."""
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(8, device=device))
+    except Exception as error:
+        first_line, *_ = str(error).splitlines() or [type(error).__name__]
+        return f"a trial of torch.compile failed: {first_line}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What makes torch's own operators fast on a CPU."""
+"""What is fast on a CPU: torch's own operators in the right surroundings, and products of packed weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from contextlib import contextmanager
 from threading import Lock
 
 import torch
+from torch import Tensor
+
+from modeling.kernels import bitsandbytes, reference
+from modeling.kernels.packed import Interleaved4, Packed, Packed8
+
+_FEW = 16  # rows up to which int8 weights are multiplied as they are; beyond it the plain matrix is quicker
 
 
 class _Switch:
@@ -46,3 +52,21 @@ def matrix_times_vector() -> Iterator[None]:
         yield
     finally:
         _onednn.leave()
+
+
+def packed_linear(x: Tensor, weight: Packed, bias: Tensor | None = None) -> Tensor:
+    """The twin of `reference.packed_linear` on a CPU, for bf16; for what it has no kernel for, the law."""
+    if x.dtype == torch.bfloat16 and not x.is_cuda and not torch.is_grad_enabled():
+        if isinstance(weight, Interleaved4) and bitsandbytes.library() is not None:
+            return bitsandbytes.packed_linear(x, weight, bias)
+        if isinstance(weight, Packed8) and x.numel() <= _FEW * x.shape[-1] and x.shape[-1] % 16 == 0:
+            return _eight_bits(x, weight, bias)
+    return reference.packed_linear(x, weight, bias)
+
+
+def _eight_bits(x: Tensor, weight: Packed8, bias: Tensor | None) -> Tensor:
+    """Codes are multiplied as they are, the scales come afterwards: x (…, in) bf16 → (…, out)."""
+    rows = x.reshape(-1, x.shape[-1]).contiguous()  # m i
+    sums = torch._weight_int8pack_mm(rows, weight.codes, torch.ones_like(weight.scales, dtype=torch.bfloat16))  # m o
+    out = (sums * (weight.scales / 127)).to(torch.bfloat16).view(*x.shape[:-1], -1)
+    return out if bias is None else out + bias

@@ -9,9 +9,13 @@ bitsandbytes' own, so a file's tensors need no change; `dequantized` equals its 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+_PIECE = 2**18  # weights at a time: what is in between stays in a CPU's cache, and memory holds little beside the result
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,19 @@ class Packed4:
     def dequantized(self, dtype: torch.dtype) -> Tensor:
         """→ (out, in) in `dtype`: multiplied in fp32, then rounded once."""
         o, i = self.shape
-        codes = torch.stack([self.codes >> 4, self.codes & 15], dim=1).flatten()[: o * i]
         scales = self.scales.dequantized() if isinstance(self.scales, Scales8) else self.scales
-        weights = self.values[codes.long()] * scales.repeat_interleave(self.block)[: o * i]
-        return weights.to(dtype).view(o, i)
+        pairs = _pairs(self.values)
+        weights = torch.empty(scales.numel() * self.block, dtype=dtype, device=self.codes.device)
+        piece = max(1, _PIECE // self.block)  # blocks
+        for start in range(0, scales.numel(), piece):
+            scale = scales[start : start + piece, None]
+            codes = self.codes[start * self.block // 2 : (start + piece) * self.block // 2].int()
+            values = pairs.index_select(0, codes).view(torch.float32)
+            if values.numel() < scale.numel() * self.block:  # the last block may be short
+                values = F.pad(values, (0, scale.numel() * self.block - values.numel()))
+            torch.mul(values.view(-1, self.block), scale, out=values.view(-1, self.block))
+            weights[start * self.block : (start + piece) * self.block].copy_(values)
+        return weights[: o * i].view(o, i)
 
     @property
     def nbytes(self) -> int:
@@ -71,12 +84,63 @@ class Packed8:
 
     def dequantized(self, dtype: torch.dtype) -> Tensor:
         """→ (out, in) in `dtype`: codes · scale / 127 in fp32, then rounded once."""
-        return (self.codes * (self.scales / 127)[:, None]).to(dtype)
+        o, i = self.shape
+        weights = torch.empty(o, i, dtype=dtype, device=self.codes.device)
+        piece = max(1, _PIECE // i)  # rows
+        for start in range(0, o, piece):
+            scale = (self.scales[start : start + piece] / 127)[:, None]
+            weights[start : start + piece] = self.codes[start : start + piece] * scale
+        return weights
 
     @property
     def nbytes(self) -> int:
         return self.codes.nbytes + self.scales.nbytes
 
 
-Packed = Packed4 | Packed8
+@dataclass(frozen=True)
+class Interleaved4:
+    """A 4-bit matrix (out, in) in the order in which bitsandbytes' CPU kernels read it: 32 rows at a time, two columns a byte.
+
+    Of the 32 rows of a group, byte 2 r + c of a pair of columns holds row r in its low half and row r + 16 in its high half,
+    both of column c. Scales are rounded to bf16, as they are there. Rows are filled up to whole groups, with scales of 0.
+    """
+
+    codes: Tensor  # (⌈out / 32⌉ · 32, in / 2) uint8
+    scales: Tensor  # (in / block, ⌈out / 32⌉ · 32) bf16
+    values: Tensor  # (16,) fp32
+    shape: tuple[int, int]
+    block: int
+    type: Literal["nf4", "fp4"]
+
+    @classmethod
+    def of(cls, packed: Packed4, type: Literal["nf4", "fp4"]) -> Interleaved4:
+        """The same weights. `in` must be a multiple of the block."""
+        (o, i), rows = packed.shape, -(-packed.shape[0] // 32) * 32
+        scales = packed.scales.dequantized() if isinstance(packed.scales, Scales8) else packed.scales
+        scales = F.pad(scales.view(o, -1).to(torch.bfloat16), (0, 0, 0, rows - o)).T.contiguous()
+        pairs = F.pad(packed.codes.view(o, i // 2), (0, 0, 0, rows - o))  # rows i/2: even column in the high half
+        halves = torch.stack((pairs >> 4, pairs & 15), -1)  # rows i/2 2
+        low, high = halves.view(-1, 2, 16, i // 2, 2).unbind(1)  # rows/32 16 i/2 2
+        codes = (high << 4 | low).transpose(1, 2)  # rows/32 i/2 16 2
+        return cls(codes.reshape(rows, i // 2), scales, packed.values, packed.shape, packed.block, type)
+
+    def dequantized(self, dtype: torch.dtype) -> Tensor:
+        """→ (out, in) in `dtype`: multiplied in fp32, then rounded once."""
+        o, i = self.shape
+        values = _pairs(self.values).index_select(0, self.codes.view(-1).int()).view(torch.float32)  # high half, low half
+        values = values.view(-1, i // 2, 16, 2, 2).permute(0, 4, 2, 1, 3).flip(1)  # rows/32 2 16 i/2 2
+        weights = values.reshape(-1, i // self.block, self.block) * self.scales.T.float()[..., None]
+        return weights.view(-1, i)[:o].to(dtype)
+
+    @property
+    def nbytes(self) -> int:
+        return self.codes.nbytes + self.scales.nbytes + self.values.nbytes
+
+
+def _pairs(values: Tensor) -> Tensor:
+    """(256) int64: the two fp32 values of each byte, that of its high half first, looked up as one number."""
+    return torch.cartesian_prod(values, values).contiguous().view(torch.int64)[:, 0]
+
+
+Packed = Packed4 | Packed8 | Interleaved4
 """A weight that is not a plain matrix. Nothing but a linear layer and the kernels of its product ever sees one."""

@@ -17,12 +17,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from modeling.kernels.packed import Packed
 from modeling.state import KVCache
 
 SCAN_ELEMENTS = 2**20  # of a Mamba-1 chunk (b, t, e, n): 4 MiB in fp32, so that its few passes stay in a core's cache
 SSD_CHUNK = 64  # tokens of a Mamba-2 chunk: (t, t) matrices per head
 LOG2_E = 1.0 / log(2.0)  # exp(x) = exp2(x · log₂ e): half the time, and most of a Mamba-1 scan is exponentials
 ATTENTION_ELEMENTS = 2**21  # of the mask of one block of queries against all keys
+
+
+def packed_linear(x: Tensor, weight: Packed, bias: Tensor | None = None) -> Tensor:
+    """x Wᵀ + b with the exact numbers that a packed weight (out, in) stands for, in x's dtype: x (…, in) → (…, out)."""
+    return F.linear(x, weight.dequantized(x.dtype), bias)
 
 
 def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:

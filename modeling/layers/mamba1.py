@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from modeling import kernels
 from modeling.config import FalconMambaConfig
@@ -33,7 +32,7 @@ class Mamba1(StateSpace):
         x = kernels.causal_conv(x, self.conv1d.weight[:, 0], self.conv1d.bias, conv)
 
         dt, BC = self.x_proj(x).split(self.sizes, dim=-1)  # b l r, b l 2n
-        dt = F.linear(kernels.rms_norm(dt, None, self.eps), self.dt_proj.weight)  # b l e; the scan adds the bias
+        dt = self.dt_proj.product(kernels.rms_norm(dt, None, self.eps))  # b l e; the scan adds the bias
         B, C = kernels.rms_norm(BC.unflatten(-1, (2, -1)), None, self.eps).unbind(-2)  # b l n, each normed by itself
 
         return self.out_proj(kernels.selective_scan(x, dt, self.A, B, C, self.D, self.dt_proj.bias, z, ssm))

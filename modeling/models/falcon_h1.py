@@ -70,6 +70,10 @@ class FalconH1(LanguageModel):
     def blocks(self) -> nn.ModuleList:
         return self.model.layers
 
+    @property
+    def embedding(self) -> nn.Embedding:
+        return self.model.embed_tokens
+
     def hidden(self, ids: Tensor, extension: Extension | None) -> Tensor:
         c = self.config
         h = self.model.embed_tokens(ids) * c.multipliers.embedding  # b l d
@@ -84,7 +88,7 @@ class FalconH1(LanguageModel):
         return (self.lm_head(h) * self.config.multipliers.lm_head).float()
 
     def state_bytes(self, tokens: int) -> int:
-        c, itemsize = self.config, self.lm_head.weight.itemsize
+        c, itemsize = self.config, self.dtype.itemsize
         recurrent = c.conv_dim * c.mamba_d_conv * itemsize + c.mamba_d_ssm * c.mamba_d_state * 4
         return c.num_hidden_layers * (recurrent + 2 * tokens * c.num_key_value_heads * c.head_dim * itemsize)
 
@@ -93,7 +97,7 @@ class FalconH1(LanguageModel):
 
         One page more for each slot than `tokens` need: a fork that diverges in the middle of a page takes a copy of it.
         """
-        c, dtype = self.config, self.lm_head.weight.dtype
+        c, dtype = self.config, self.dtype
         devices = [execution_device(block) for block in self.blocks]
         conv, ssm = (c.conv_dim, c.mamba_d_conv), (c.mamba_n_heads, c.mamba_d_head, c.mamba_d_state)
         pages = slots * (ceil((c.max_position_embeddings if tokens is None else tokens) / PAGE) + 1)

@@ -58,6 +58,10 @@ class FalconMamba(LanguageModel):
     def blocks(self) -> nn.ModuleList:
         return self.backbone.layers
 
+    @property
+    def embedding(self) -> nn.Embedding:
+        return self.backbone.embeddings
+
     def hidden(self, ids: Tensor, extension: Extension | None) -> Tensor:
         h = self.backbone.embeddings(ids)  # b l d
         if self.config.residual_in_fp32:
@@ -65,17 +69,17 @@ class FalconMamba(LanguageModel):
         states = extension.layers if extension else repeat(None)
         for block, state in zip(self.blocks, states, strict=False):
             h = block(h, state)
-        return self.backbone.norm_f(h).to(self.lm_head.weight.dtype)
+        return self.backbone.norm_f(h).to(self.dtype)
 
     def logits(self, h: Tensor) -> Tensor:
         return self.lm_head(h).float()
 
     def state_bytes(self, tokens: int) -> int:
-        c, itemsize = self.config, self.lm_head.weight.itemsize
+        c, itemsize = self.config, self.dtype.itemsize
         return c.num_hidden_layers * c.intermediate_size * (c.conv_kernel * itemsize + c.state_size * 4)
 
     def make_state(self, slots: int, tokens: int | None = None) -> ModelState:
         """36 MiB a slot for the 7B, whatever `tokens`: a recurrent memory does not grow."""
-        c, dtype = self.config, self.lm_head.weight.dtype
+        c, dtype = self.config, self.dtype
         conv, ssm = (c.intermediate_size, c.conv_kernel), (c.intermediate_size, c.state_size)
         return ModelState([MambaState.zeros(slots, conv, ssm, dtype, execution_device(block)) for block in self.blocks])

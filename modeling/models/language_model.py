@@ -30,6 +30,11 @@ class LanguageModel(nn.Module, ABC):
     def blocks(self) -> nn.ModuleList:
         """The layers, in order."""
 
+    @property
+    @abstractmethod
+    def embedding(self) -> nn.Embedding:
+        """The table of the tokens' vectors (v, d)."""
+
     @abstractmethod
     def hidden(self, ids: Tensor, extension: Extension | None) -> Tensor:
         """ids (b, l) → last hidden states (b, l, d), normed. Without an extension every row is a sequence from its start."""
@@ -50,6 +55,11 @@ class LanguageModel(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where token ids go in."""
         return execution_device(self.blocks[0])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the activations, and of every weight that is not packed."""
+        return self.embedding.weight.dtype
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (b, l) → logits (b, l, v) fp32: functional and differentiable, no state."""

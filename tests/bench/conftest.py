@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from modeling import api
+from modeling.checkpoint import catalogue
 from modeling.timings import Ceiling
 
 Shape = dict[str, Any]
@@ -16,13 +17,11 @@ Shape = dict[str, Any]
 
 @pytest.fixture(scope="session")
 def shapes() -> dict[str, Shape]:
-    """The fields of config.json of each published shape, by name."""
-    path = Path(__file__).parents[2] / "benchmarks" / "gpu" / "shapes.py"
-    spec = importlib.util.spec_from_file_location("shapes", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return dict(module.SHAPES)
+    """The fields of config.json of each published shape, by name; and of FalconMamba's layers at a CPU's size."""
+    folders = sorted((Path(catalogue.__file__).parent / "shapes").iterdir())
+    found = {folder.name: json.loads((folder / "config.json").read_text()) for folder in folders}
+    small = {"hidden_size": 1024, "num_hidden_layers": 48, "intermediate_size": 2048, "time_step_rank": 64}
+    return found | {"falcon-mamba-0.4b": found["falcon-mamba-7b"] | small | {"tie_word_embeddings": True}}
 
 
 @pytest.fixture
@@ -56,3 +55,9 @@ def ceiling(monkeypatch: pytest.MonkeyPatch) -> Ceiling:
     slow = Ceiling("abacus", "float32", 1e9, 1e9, 1, "torch")
     monkeypatch.setattr(api, "measure_ceiling", lambda device, dtype: slow)
     return slow
+
+
+@pytest.fixture(autouse=True)
+def no_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage is collected before each repetition, untimed: in this process that takes longer than all the rest."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modeling import ceiling
-from modeling.ceiling import measure_ceiling, void_reason
+from modeling.bench import ceiling
+from modeling.bench.ceiling import measure_ceiling, void_reason
 
 
 def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

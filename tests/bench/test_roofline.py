@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from modeling.bench import weights_read
+from modeling.bench.subject import weights_read
 from modeling.checkpoint.load import blueprint
 from modeling.config import parse_config
 from modeling.roofline import Roofline, Work, roofline

@@ -24,6 +24,10 @@ def opened(folder: Path, **spec: Any) -> Any:
     return load(find(ModelSpec(str(folder))), load_config(folder), ModelSpec(str(folder), **spec))
 
 
+def blanks(**shapes: tuple[int, ...]) -> dict[str, torch.Tensor]:
+    return {name: torch.empty(shape, dtype=torch.bfloat16, device="meta") for name, shape in shapes.items()}
+
+
 def largest(model: Any) -> int:
     return max(sum(p.nbytes for p in part.parameters()) for part in parts(model, model.block_class).values())
 
@@ -79,13 +83,13 @@ def test_two_gpus_give_one_gpus_logits(tiny: Callable[..., Path], family: str) -
 
 
 def test_weights_that_wait_in_host_memory_are_page_locked_and_let_go() -> None:
-    piece, rooms = pack({"a": (300, 7), "b": (5,)}, torch.bfloat16)
+    piece, rooms = pack(blanks(a=(300, 7), b=(5,)))
     lock_pages(piece)
     assert piece.is_pinned()
     assert rooms["b"].is_pinned()
     del piece, rooms
     for _ in range(20):  # the same addresses again: still registered, CUDA would refuse them
-        piece, _ = pack({"a": (3000, 700)}, torch.bfloat16)
+        piece, _ = pack(blanks(a=(3000, 700)))
         lock_pages(piece)
         assert piece.is_pinned()
         del piece

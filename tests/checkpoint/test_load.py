@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from modeling.checkpoint import load as load_module
+from modeling.checkpoint import filling
 from modeling.checkpoint.files import Checkpoint, find
 from modeling.checkpoint.load import blueprint, load
 from modeling.checkpoint.reader import Reader
@@ -154,8 +154,6 @@ def test_weights_that_do_not_fit_are_refused(copy: Callable[..., Path], change: 
 @pytest.mark.parametrize(
     ("quantization", "says"),
     [
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes, which falcon will read in a later version"),
-        ({"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, "bitsandbytes"),
         ({"quant_method": "gptq", "bits": 4}, "'gptq'"),
         ({"bits": 4}, "None"),
     ],
@@ -225,7 +223,7 @@ def test_memory_is_counted_before_a_byte_is_read(tiny: Callable[..., Path], monk
     from modeling.checkpoint import memory
 
     read = []
-    monkeypatch.setattr(load_module.Reader, "into", lambda *arguments: read.append(arguments))
+    monkeypatch.setattr(Reader, "into", lambda *arguments: read.append(arguments))
     monkeypatch.setattr(memory, "free_host", lambda: 100_000)
     with pytest.raises(MemoryExceeded, match="free"):
         opened(tiny("falcon_h1"))
@@ -234,21 +232,21 @@ def test_memory_is_counted_before_a_byte_is_read(tiny: Callable[..., Path], monk
 
 def test_an_allocation_that_fails_all_the_same_is_told_in_words() -> None:
     with pytest.raises(MemoryExceeded, match="cpu ran out") as caught:
-        load_module._allocate((2**45,), torch.float32, torch.device("cpu"))  # 128 TiB
+        filling._allocate(torch.Size([2**45]), torch.float32, torch.device("cpu"))  # 128 TiB
     assert "--device-map auto" in caught.value.hint
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_no_crash(copy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """With a memory map, this is a bus error."""
     folder = copy("falcon_mamba")
-    stream = load_module._stream
+    stream = filling._stream
 
     def truncated(*arguments: Any) -> None:
         with (folder / WEIGHTS).open("r+b") as file:
             file.truncate(20_000)
         stream(*arguments)
 
-    monkeypatch.setattr(load_module, "_stream", truncated)
+    monkeypatch.setattr(filling, "_stream", truncated)
     with pytest.raises(BadModelFile, match="shorter"):
         opened(folder)
 

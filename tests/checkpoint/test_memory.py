@@ -36,7 +36,7 @@ def test_sizes_are_shown_as_a_person_reads_them() -> None:
 
 
 def test_the_estimate_of_the_7b_is_its_weights_and_little_else() -> None:
-    need = estimate(7_272_665_088, 2, widest=16384, vocabulary=65024, tokens=512, state=36 * 2**20)
+    need = estimate(7_272_665_088 * 2, widest=16384, vocabulary=65024, tokens=512, state=36 * 2**20)
     assert need.weights == 2 * 7_272_665_088
     assert need.total - need.weights < 0.03 * need.weights
 

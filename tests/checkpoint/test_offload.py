@@ -87,14 +87,13 @@ def test_weights_kept_in_host_memory_visit_as_those_on_disk_do(tiny: Callable[..
     reader = Reader()
     for part in parts(split, split.block_class).values():
         places = [(module, name) for module in part.modules() for name, _ in module.named_parameters(recurse=False)]
-        shapes = {str(number): tuple(module._parameters[name].shape) for number, (module, name) in enumerate(places)}
-        _, packed = offload.pack(shapes, torch.float32)
+        _, packed = offload.pack({str(number): module._parameters[name] for number, (module, name) in enumerate(places)})
         visitors = []
         for (module, name), room in zip(places, packed.values(), strict=True):
             room.copy_(resident.get_parameter(full_name(split, module, name)))
             module._parameters[name] = nn.Parameter(module._parameters[name].to("meta"), requires_grad=False)
-            visitors.append(offload.Visitor(module._parameters, name, room))
-        offload.attach(part, CPU, torch.float32, visitors, reader)
+            visitors.append(offload.Visitor(module._parameters, name, room, room.dtype))
+        offload.attach(part, CPU, visitors, reader)
     assert all(parameter.is_meta for parameter in split.parameters())
     ids = torch.arange(9)[None]
     with torch.inference_mode():

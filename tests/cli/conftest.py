@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ import pytest
 
 import modeling
 from falcon_cli.app import run
+from modeling.errors import DeviceUnavailable, MemoryExceeded
+from modeling.messages import ModelSpec
 
 FAKE = Path(__file__).parent / "fake_model.py"
+RESULTS = Path(__file__).parent / "fake_results.py"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,16 @@ class Outcome:
 
 @pytest.fixture(scope="session")
 def fake_model() -> Any:
-    spec = importlib.util.spec_from_file_location("fake_model", FAKE)
+    return _module(FAKE)
+
+
+@pytest.fixture(scope="session")
+def fake_results() -> Any:
+    return _module(RESULTS)
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -84,3 +96,35 @@ def start() -> Callable[..., subprocess.Popen[bytes]]:
         return subprocess.Popen([sys.executable, str(FAKE), *arguments], **(pipes | settings))
 
     return call
+
+
+@pytest.fixture
+def measured(falcon: Callable[..., Outcome], fake_results: Any) -> list[dict[str, Any]]:
+    """What `falcon bench` asks of the engine room, call by call. The model "error:after" fails behind its first result,
+    "error:at-once" before it, "interrupted" is interrupted, "slow-machine" is void. Triton is never there."""
+    calls: list[dict[str, Any]] = []
+
+    def measure(spec: ModelSpec, plan: Any, *, began: Any, progress: Any, **options: Any) -> Iterator[Any]:
+        calls.append({"spec": spec, "plan": plan, **options})
+        void = "this NVIDIA H200 reads too little" if spec.name == "slow-machine" else ""
+        if spec.kernels == "triton":
+            raise DeviceUnavailable("there is no Triton", "use --kernels auto")
+        for number, result in enumerate(fake_results.results_of(spec, plan, void)):
+            began(result.test)
+            if spec.name == "error:at-once" or (spec.name == "error:after" and number):
+                raise MemoryExceeded("it does not fit", "choose a smaller batch")
+            if spec.name == "interrupted" and number:
+                raise KeyboardInterrupt
+            yield result
+
+    api: Any = sys.modules["modeling.api"]
+    api.measure, api.computes_on = measure, lambda device: "cpu" if device == "cpu" else "cuda"
+    return calls
+
+
+@pytest.fixture
+def steady(fake_results: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five repetitions that hardly differ, of 2 s each."""
+    result_of = fake_results.result_of
+    seconds = tuple(2.0 + number * 1e-9 for number in range(5))
+    monkeypatch.setattr(fake_results, "result_of", lambda *args, **named: result_of(*args, seconds=seconds, **named))

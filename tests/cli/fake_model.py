@@ -39,7 +39,7 @@ STOP_ID = 0
 
 
 class Engine:
-    """Answers all that was submitted in turns, a token each; `slots` at once. Sample n says the prompt n times more than once."""
+    """Answers all that was submitted in turns, a token each; `slots` at once. Sample n says the prompt n + 1 times."""
 
     def __init__(self, slots: int) -> None:
         self.runner = SimpleNamespace(slots=slots)

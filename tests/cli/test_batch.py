@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import resource
@@ -10,12 +11,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from falcon_cli.batch.journal import Done, File
+from falcon_cli.batch.meter import Meter
 from falcon_cli.batch.outbox import Outbox
 from falcon_cli.batch.rows import BadRow, Row, parse
 from modeling.errors import InvalidRequest, WriteFailed
@@ -38,7 +41,16 @@ def written(path: Path, *rows: Any) -> Path:
 
 
 def test_a_row_is_text_or_messages_with_options_of_its_own() -> None:
-    fields = {"id": 5, "prompt": "a", "max_new_tokens": 3.0, "repeat_penalty": 1, "stop": "x", "n": 2, "logprobs": 4, "label": 1}
+    fields = {
+        "id": 5,
+        "prompt": "a",
+        "max_new_tokens": 3.0,
+        "repeat_penalty": 1,
+        "stop": "x",
+        "n": 2,
+        "logprobs": 4,
+        "mark": 1,
+    }
     row = parse(json.dumps(fields).encode(), 9, plain=False)
     options = {"max_tokens": 3, "repetition_penalty": 1.0, "stop": ["x"]}
     assert row == Row(9, 5, asked="a", options=options, samples=2, logprobs=4)
@@ -70,6 +82,7 @@ def test_rows_of_openai_ask_for_chats_and_for_raw_completions() -> None:
         ('{"prompt": "a", "max_tokens": "3"}', 'max_tokens is "3", not a whole number'),
         ('{"prompt": "a", "seed": true}', "seed is true"),
         ('{"prompt": "a", "temperature": "hot"}', "not a number"),
+        (f'{{"prompt": "a", "top_p": {"1" * 400}}}', "not a number"),
         ('{"prompt": "a", "stop": [1]}', "stop is neither"),
         ('{"prompt": "a", "n": 0}', "n is outside"),
         ('{"prompt": "a", "temprature": 1}', "temprature"),
@@ -166,15 +179,17 @@ def test_rows_of_openai_are_answered_in_its_shape(falcon: Falcon, tmp_path: Path
         (["-i", "/does/not/exist"], "cannot be read"),
         (["-i", "{rows}", "-o", "{old}"], "has something in it"),
         (["-i", "{rows}", "-o", "{old}", "--resume"], "line 1 of .* is no row"),
-        (["-i", "{rows}", "--prompt-cache", "/does/not/exist"], "there is no /does/not/exist"),
+        (["-i", "{rows}", "-o", "{new}", "--prompt-cache", "/does/not/exist"], "there is no /does/not/exist"),
+        (["-i", "{rows}", "-o", "{new}", "-m", "error:InvalidRequest"], "error"),
         (["a", "--resume"], "add --input-file"),
         (["a", "-b", "2"], "add --input-file"),
     ],
 )
 def test_a_wrong_call_is_told_and_loses_nothing(arguments: list[str], what: str, falcon: Falcon, tmp_path: Path) -> None:
     rows, old = written(tmp_path / "rows.jsonl", {"prompt": "a"}), written(tmp_path / "old", "something else")
-    outcome = falcon("generate", *(part.format(rows=rows, old=old) for part in arguments))
-    assert (outcome.code, outcome.out) == (2, "")
+    new = tmp_path / "new"
+    outcome = falcon("generate", *(part.format(rows=rows, old=old, new=new) for part in arguments))
+    assert (outcome.code, outcome.out, new.exists()) == (2, "", False)
     assert re.search(what, outcome.err), outcome.err
     assert old.read_text() == "something else\n" and rows.read_text() == '{"prompt": "a"}\n'
 
@@ -197,15 +212,34 @@ def test_answers_wait_for_their_turn_only_as_long_as_there_is_room() -> None:
     assert outbox.full
     outbox.put(0, "x")
     assert lines == ["x", "12345"] and not outbox.full
-    outbox.flush()  # an interrupt: nobody will fill the gap
-    assert lines == ["x", "12345", "12345"]
 
 
 def test_what_is_done_is_known_in_any_order() -> None:
     done = Done()
-    for row_id in (1, "1", 2, 5, 4):
+    for row_id in (1, "1", 2, 5, 4, 7):
         done.add(row_id)
     assert [done.take(row_id) for row_id in (1, "1", 2, 3, 4, 5, 6)] == [True, True, True, False, True, True, False]
+    assert [done.take(7), done.take(7)] == [True, False], "the second row of that id has not been answered"
+
+
+def test_progress_tells_rows_tokens_a_second_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of what is still to be answered: rows that were there took no time."""
+    now = 0.0
+    monkeypatch.setattr("falcon_cli.batch.meter.time.monotonic", lambda: now)
+    meter = Meter(100, shown=True)
+    now = 1000.0
+    meter.skip(50)
+    assert capsys.readouterr().err == "0 rows, 1 were there\n"
+    for _ in range(11):
+        meter.token()
+    now = 1010.0
+    meter.row(10, failed=False)
+    assert capsys.readouterr().err == "" and meter.told() == "1 rows, 1 were there, 11 tokens, 1.1 tokens/s, 40 s left"
+    now = 1061.0
+    meter.row(39, failed=True)
+    assert capsys.readouterr().err == "2 rows, 1 were there, 1 failed, 11 tokens, 0.2 tokens/s, 1 s left\n"
 
 
 # ---- crash, interrupt, full disk ----
@@ -231,19 +265,40 @@ def test_a_killed_batch_goes_on_and_no_row_is_written_twice(start: Start, tmp_pa
     assert [(row["id"], row["text"]) for row in rows_of(target.read_text())] == [(f"r{n}", f"SLOW {n}") for n in range(40)]
 
 
-def test_ctrl_c_keeps_the_rows_that_have_ended_and_resume_does_the_others(start: Start, tmp_path: Path) -> None:
-    rows = [{"id": 0, "prompt": "forever"}, *({"id": n, "prompt": "quick"} for n in range(1, 5)), {"id": 5, "prompt": "forever"}]
+@pytest.mark.parametrize(
+    ("how", "kept", "all_of_them"),
+    [((), [0, 1, 1, 2], [0, 1, 1, 2, 3, 4, 5]), (("--unordered",), [0, 1, 1, 2, 4], [0, 1, 1, 2, 4, 3, 5])],
+)
+def test_ctrl_c_keeps_the_rows_that_have_ended_and_resume_does_the_others(
+    how: tuple[str, ...], kept: list[int], all_of_them: list[int], start: Start, tmp_path: Path
+) -> None:
+    """In the order of the input, and a row that is early is early no more; or as they end."""
+    rows = [
+        *({"id": n, "prompt": "quick"} for n in (0, 1, 1, 2)),
+        {"id": 3, "prompt": "forever"},
+        {"id": 4, "prompt": "quick"},
+        {"id": 5, "prompt": "forever"},
+    ]
     source, target = written(tmp_path / "rows.jsonl", *rows), tmp_path / "out.jsonl"
-    process = start("generate", "-i", str(source), "-o", str(target), "-b", "6", "--log-file", str(tmp_path / "log"))
-    time.sleep(1.5)
+    process = start("generate", "-i", str(source), "-o", str(target), "-b", "7", *how)
+    while not target.exists() or len(target.read_bytes().splitlines()) < len(kept):
+        time.sleep(0.01)
+    time.sleep(0.2)  # the quick ones have ended
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, b"")
-    assert [row["id"] for row in rows_of(target.read_text())] == [1, 2, 3, 4]
+    assert [row["id"] for row in rows_of(target.read_text())] == kept
     written(source, *({**row, "max_tokens": 2} for row in rows))
     process = start("generate", "-i", str(source), "-o", str(target), "--resume")
     assert process.communicate(timeout=20) == (b"", b"") and process.returncode == 0
-    assert [row["id"] for row in rows_of(target.read_text())] == [1, 2, 3, 4, 0, 5]
+    assert [row["id"] for row in rows_of(target.read_text())] == all_of_them
+
+
+def test_a_row_with_half_a_character_in_its_id_is_known_again(falcon: Falcon, tmp_path: Path) -> None:
+    source, target = written(tmp_path / "rows.jsonl", {"id": "\ud83e", "prompt": "é\ud83e"}), tmp_path / "out"
+    for _ in range(2):
+        assert falcon("generate", "-i", str(source), "-o", str(target), "--resume").code == 0
+        assert [row["id"] for row in rows_of(target.read_text())] == ["\ud83e"]
 
 
 def test_errors_of_an_earlier_run_still_count(falcon: Falcon, tmp_path: Path) -> None:
@@ -264,6 +319,43 @@ def test_a_full_disk_is_74_and_leaves_whole_rows(start: Start, tmp_path: Path) -
     assert target.read_text().endswith("\n") and [row["id"] for row in kept] == list(range(1, len(kept) + 1)) and kept
     start("generate", "-i", str(source), "-o", str(target), "--resume").communicate(timeout=20)
     assert [row["id"] for row in rows_of(target.read_text())] == list(range(1, 21))
+
+
+def test_what_was_written_is_on_the_disk_within_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, synced = 50.0, list[float]()
+    monkeypatch.setattr("falcon_cli.batch.journal.time.monotonic", lambda: now)
+    monkeypatch.setattr("falcon_cli.batch.journal.os.fsync", lambda _: synced.append(now))
+    with File(tmp_path / "out", resume=False) as file:
+        del synced[:]  # the folder
+        file.write("{}")
+        now = 50.4
+        file.write("{}")
+        now = 51.2
+        file.write("{}")
+        file.settle()
+        assert synced == [51.2], "once for all of it"
+        now = 51.3
+        file.write("{}")
+        file.settle(now=True)  # there is nothing else to do
+        now = 52.0
+        file.write("{}")
+        now = 53.1
+        file.settle()  # a long answer is on its way
+        file.settle(now=True)
+    assert synced == [51.2, 51.3, 53.1]
+
+
+def test_a_pipe_or_a_device_is_written_as_it_is(falcon: Falcon, tmp_path: Path) -> None:
+    source, pipe = written(tmp_path / "rows.txt", "a", "b"), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        assert falcon("generate", "-i", str(source), "-o", str(pipe)).code == 0
+        assert [row["text"] for row in rows_of(read.result(timeout=20))] == ["A", "B"]
+    full = falcon("generate", "-i", str(source), "-o", "/dev/full")
+    assert full.code == 74 and "No space left" in full.err and pipe.exists()
+    lost = falcon("generate", "-i", str(source), "-o", str(tmp_path / "none" / "out"))
+    assert lost.code == 74 and "there is no folder" in lost.err
 
 
 def test_a_file_has_one_writer(tmp_path: Path) -> None:

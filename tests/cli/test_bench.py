@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -13,67 +12,22 @@ from typing import Any
 
 import pytest
 
-from falcon_cli.figures import Figures, row
+from falcon_cli.figures.figures import Figures
+from falcon_cli.figures.rows import rows
 from falcon_cli.ranges import parse_numbers, parse_pairs
-from modeling.errors import InvalidRequest, MemoryExceeded
-from modeling.messages import ModelInfo, ModelSpec, SamplingParams
-from modeling.timings import BenchCase, BenchResult, Ceiling
+from modeling.errors import InvalidRequest
+from modeling.messages import ModelSpec
+from modeling.timings import BenchCase, Conversation, Plan, Rival
 
 Falcon = Callable[..., Any]
 
 # the names that programs made for llama-bench look for
 LLAMA_BENCH = (
-    "cpu_info gpu_info backends model_filename model_type model_size model_n_params n_batch n_threads n_prompt n_gen n_depth "
-    "test_time avg_ns stddev_ns avg_ts stddev_ts samples_ns samples_ts"
+    "build_commit build_number cpu_info gpu_info backends model_filename model_type model_size model_n_params n_batch "
+    "n_ubatch n_threads n_gpu_layers type_k type_v n_prompt n_gen n_depth "
+    "test_time "
+    "avg_ns stddev_ns avg_ts stddev_ts samples_ns samples_ts"
 ).split()
-
-
-def result_of(case: BenchCase, spec: ModelSpec, void: str = "") -> BenchResult:
-    """A case that took 1 s and 3 s, on a machine where 1 s would have done."""
-    return BenchResult(
-        case=case,
-        info=ModelInfo(spec.name, "falcon_h1", None, spec.dtype, "cpu", spec.kernels, None, 1500, 3000, 64, None),
-        ceiling=Ceiling("abacus", spec.dtype, 100e9, 1e12, 1024, "torch", void),
-        sampling=SamplingParams(temperature=0.0),
-        seconds=(1.0, 3.0),
-        first_token=0.25 if case.n_prompt else None,
-        gaps=(0.001, 0.002, 0.004) if case.n_gen else None,
-        state_bytes=3 << 20,
-        peak_bytes=5 << 30,
-        bytes=60 * 10**9,
-        flops=10**12,
-        floor=1.0 if case.n_gen else None,
-        load_seconds=0.5,
-        prefill_chunk=512,
-        threads=2,
-        cpu="abacus",
-        gpu="",
-        versions="python 3, torch 2",
-        started="2026-01-02T03:04:05Z",
-        random_weights=False,
-    )
-
-
-@pytest.fixture
-def measured(falcon: Falcon) -> list[dict[str, Any]]:
-    """What `falcon bench` asks of the engine room, call by call. The model "error:after" fails behind its first result,
-    "error:at-once" before it, "interrupted" is interrupted, "slow-machine" is void."""
-    calls: list[dict[str, Any]] = []
-
-    def measure(
-        spec: ModelSpec, cases: Sequence[BenchCase], *, began: Any, progress: Any, **options: Any
-    ) -> Iterator[BenchResult]:
-        calls.append({"spec": spec, "cases": list(cases), **options})
-        for number, case in enumerate(cases):
-            began(case)
-            if spec.name == "error:at-once" or (spec.name == "error:after" and number):
-                raise MemoryExceeded("it does not fit", "choose a smaller batch")
-            if spec.name == "interrupted" and number:
-                raise KeyboardInterrupt
-            yield result_of(case, spec, "this NVIDIA H200 reads too little" if spec.name == "slow-machine" else "")
-
-    sys.modules["modeling.api"].measure = measure  # type: ignore[attr-defined]
-    return calls
 
 
 @pytest.mark.parametrize(
@@ -124,16 +78,32 @@ def test_every_test_is_measured_at_every_depth_in_every_batch(falcon: Falcon, me
     assert falcon("bench", "a/b", "-p", "64,128", "-n", "32", "-d", "0,9", "-b", "1,2", "-r", "3").code == 0
     (call,) = measured
     tests = [(64, 0), (128, 0), (0, 32)]
-    assert call["cases"] == [BenchCase(p, n, d, b) for b in (1, 2) for d in (0, 9) for p, n in tests]
-    assert (call["repetitions"], call["random_weights"], call["sampling"]) == (3, False, {})
+    assert call["plan"] == Plan(
+        tuple(BenchCase(p, n, d, b) for b in (1, 2) for d in (0, 9) for p, n in tests), None, (), 3, against=False
+    )
+    assert (call["random_weights"], call["sampling"]) == (False, {})
     measured.clear()
     assert falcon("bench", "a/b", "-p", "0", "-n", "0", "--pg", "8,4", "--greedy", "--random-weights").code == 0
-    assert measured[0]["cases"] == [BenchCase(8, 4)]
+    assert measured[0]["plan"].cases == (BenchCase(8, 4),)
     assert (measured[0]["sampling"], measured[0]["random_weights"]) == ({"temperature": 0.0}, True)
     measured.clear()
     assert falcon("bench", "--top-p", "0.9").code == 0
-    assert measured[0]["cases"] == [BenchCase(512, 0), BenchCase(0, 128)]
+    assert measured[0]["plan"].cases == (BenchCase(512, 0), BenchCase(0, 128))
     assert measured[0]["sampling"] == {"top_p": 0.9, "temperature": 1.0}
+    measured.clear()
+    assert falcon("bench", "-pg", "8,4", "-n", "0", "-p", "0", "--device", "cpu").code == 0  # as llama-bench has it
+    assert measured[0]["plan"].cases == (BenchCase(8, 4),)
+
+
+def test_what_is_not_said_suits_the_device(falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    assert falcon("bench", "--device", "cpu").code == 0
+    assert falcon("bench", "--turns", "3", "--state", "--device", "cpu").code == 0
+    assert falcon("bench", "--turns", "3", "--state", "-d", "7,9", "-n", "5").code == 0
+    small, chat, both = (call["plan"] for call in measured)
+    assert small.cases == (BenchCase(128), BenchCase(0, 32)) and small.repetitions == 5
+    assert (chat.cases, chat.conversation, chat.states) == ((), Conversation(3, 32, 16), (512,))
+    assert (both.conversation, both.states) == (Conversation(3), (7, 9))
+    assert {case.n_prompt for case in both.cases} == {0, 512}
 
 
 def test_models_dtypes_and_kernels_are_lists(falcon: Falcon, measured: list[dict[str, Any]], home: Path) -> None:
@@ -164,6 +134,16 @@ def test_models_dtypes_and_kernels_are_lists(falcon: Falcon, measured: list[dict
         ["one", "-m", "other"],
         ["-b", "2", "-d", "5", "--pg", "5,5"],
         ["-o", "xml"],
+        ["--turns", "0"],
+        ["--against", "vllm"],
+        ["--against", "transformers", "--top-k", "5"],
+        ["--percentiles", "50,101"],
+        ["--percentiles", "some"],
+        ["--fail-below", "90"],
+        ["--compare", "/nowhere/old.json"],
+        ["--plot", "picture.bmp", "-d", "0,5"],
+        ["--plot", "term"],
+        ["--plot", "term", "--pg", "5,5", "-p", "0", "-n", "0", "-b", "1,2"],
     ],
 )
 def test_wrong_usage_is_one_sentence(arguments: list[str], falcon: Falcon, measured: list[dict[str, Any]]) -> None:
@@ -180,11 +160,12 @@ def test_a_pipe_gets_a_markdown_table(falcon: Falcon, measured: list[dict[str, A
     heads, first, second = ([cell.strip() for cell in lines[number].strip("|").split("|")] for number in (0, 2, 3))
     assert dict(zip(heads, first, strict=True)) == {
         "model": "org/model", "size": "2.9 KiB", "params": "0.0 M", "kernels": "auto", "dtype": "auto", "batch": "1",
-        "test": "pp30 @ d7", "t/s": "20.0 ± 14.1", "TTFT ms": "250.00", "p50 ms": "", "p99 ms": "", "state MiB": "3.0",
+        "test": "pp30 @ d7", "t/s": "20.0 ± 14.1", "TTFT ms": "250.00", "p50 ms": "", "p99 ms": "", "load s": "0.50",
+            "state MiB": "3.0",
         "peak GiB": "5.00", "GB/s": "30.0", "% floor": "", "TFLOP/s": "0.5",
     }  # fmt: skip
     shown = dict(zip(heads, second, strict=True))
-    assert (shown["test"], shown["% floor"], shown["p50 ms"], shown["p99 ms"]) == ("tg60 @ d7", "50.0", "1.00", "4.00")
+    assert (shown["test"], shown["% floor"], shown["p50 ms"], shown["p99 ms"]) == ("tg60 @ d7", "50.0", "2.00", "3.96")
     assert "abacus: reads 100 GB/s, multiplies 1.00 TFLOP/s in auto" in lines
     assert outcome.err.splitlines() == ["measuring pp30 @ d7: 1 of 2", "measuring tg60 @ d7: 2 of 2"]
     assert falcon("bench", "org/model", "--quiet").err == ""
@@ -199,18 +180,18 @@ def test_json_rows_have_llama_benchs_names_and_ours(falcon: Falcon, measured: li
         assert found["avg_ts"] == pytest.approx(sum(found["samples_ts"]) / 2)
     reading, writing = rows
     assert (reading["ttft_ms"], reading["itl_p50_ms"], reading["floor_share"]) == (250.0, None, None)
-    assert (writing["ttft_ms"], writing["itl_p90_ms"], writing["floor_share"]) == (None, 2.0, 0.5)
+    assert (writing["ttft_ms"], writing["itl_p90_ms"], writing["floor_share"]) == (None, 3.6, 0.5)
     assert writing["floor_ns"] == 10**9 and writing["ceiling_bytes_per_second"] == 100e9
     lines = falcon("bench", "m", "-p", "30", "-n", "60", "-o", "jsonl").out.splitlines()
     assert [json.loads(line) for line in lines] == rows
     read = list(csv.DictReader(StringIO(falcon("bench", "m", "-p", "30", "-n", "60", "-o", "csv").out)))
     assert [found["test"] for found in read] == ["pp30", "tg60"]
-    assert read[0].keys() == reading.keys() and json.loads(read[0]["samples_ns"]) == reading["samples_ns"]
+    assert [*read[0]] == [*reading] == [*writing] and json.loads(read[0]["samples_ns"]) == reading["samples_ns"]
     assert read[0]["itl_p50_ms"] == ""
 
 
 @pytest.mark.parametrize(
-    ("name", "begins"), [("r.json", "["), ("r.csv", "model_filename,"), ("r.jsonl", "{"), ("r.txt", "| model")]
+    ("name", "begins"), [("r.json", "["), ("r.csv", "build_commit,"), ("r.jsonl", "{"), ("r.txt", "| model")]
 )
 def test_a_file_gets_the_form_of_its_ending(
     name: str, begins: str, falcon: Falcon, measured: list[dict[str, Any]], tmp_path: Path
@@ -250,12 +231,14 @@ def test_a_void_measurement_says_so(falcon: Falcon, measured: list[dict[str, Any
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_a_table_fits_the_terminal_and_says_what_it_leaves_out(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_fits_the_terminal_and_says_what_it_leaves_out(
+    width: int, fake_results: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     written: list[str] = []
     figures = Figures("table", lambda text, style=None: written.append(text))
     for case in (BenchCase(30), BenchCase(0, 60), BenchCase(0, 60, 7)):
-        figures.add("m", result_of(case, ModelSpec("m")))
+        figures.add("m", "auto", fake_results.result_of(case, ModelSpec("m")))
     figures.end()
     lines = "".join(written).splitlines()
     assert max(map(len, lines)) <= width
@@ -266,9 +249,49 @@ def test_a_table_fits_the_terminal_and_says_what_it_leaves_out(width: int, monke
         assert "batch 1" in lines[0] and "not shown" not in text
 
 
-def test_rates_follow_from_the_seconds() -> None:
-    result = result_of(BenchCase(30, batch=2), ModelSpec("m"))
+def test_rates_follow_from_the_seconds(fake_results: Any) -> None:
+    result = fake_results.result_of(BenchCase(30, batch=2), ModelSpec("m"))
     assert result.rates == (60.0, 20.0) and result.mean_rate == 40.0 and result.share is None
     assert replace(result, seconds=(2.0,)).spread_rate == 0.0
     assert replace(result, floor=0.5).share == 0.25
-    assert row("m", result)["n_batch"] == 2
+    (row,) = rows("m", "auto", result)
+    assert (row["batch_size"], row["n_batch"], row["median_ts"], row["median_ns"]) == (2, 512, 40.0, 2 * 10**9)
+    beside = replace(result, rival=Rival("other", (3.0, 3.0)))
+    assert beside.ratio == 2.0  # the middle of 3 and 1, pair by pair; the means would say 1.5
+
+
+def test_kernels_of_a_list_that_cannot_run_are_left_out(falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    outcome = falcon("bench", "m", "--kernels", "triton,torch", "-o", "json")
+    assert outcome.code == 0 and {row["kernels_asked"] for row in outcome.json} == {"torch"}
+    assert "note: left out: there is no Triton" in outcome.err
+    for kernels in ("triton", "triton,triton"):
+        outcome = falcon("bench", "m", "--kernels", kernels)
+        assert (outcome.code, outcome.out) == (1, "") and "error: there is no Triton" in outcome.err
+
+
+def test_a_rival_has_rows_of_its_own(falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    arguments = ("bench", "m", "-p", "30", "-n", "60", "-d", "0,7", "--against", "transformers")
+    found = falcon(*arguments, "-o", "json").json
+    assert measured[0]["plan"].against
+    told = [(row["engine"], row["test"], row["ratio"], row["same_tokens"], row["against_missing"]) for row in found]
+    assert told == [
+        ("falcon", "pp30", 2.0, 7, None), ("transformers 5", "pp30", None, None, None),
+        ("falcon", "tg60", 2.0, 7, None), ("transformers 5", "tg60", None, None, None),
+        ("falcon", "pp30 @ d7", None, None, "it cannot"),
+        ("falcon", "tg60 @ d7", 2.0, 7, None), ("transformers 5", "tg60 @ d7", None, None, None),
+    ]  # fmt: skip
+    assert found[1]["samples_ns"] == [2 * 10**9, 6 * 10**9] and found[1]["peak_bytes"] is None
+    assert found[1]["floor_share"] is None and found[3]["floor_share"] == 0.25
+    assert len({tuple(row) for row in found}) == 1
+    table = falcon(*arguments).out
+    assert table.count("| transformers 5 |") == 3 and "2.00 ×" in table and "7/9" in table
+    assert "without a ratio: it cannot\n" in table
+
+
+def test_percentiles_are_chosen(falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    arguments = ("bench", "m", "-p", "0", "-n", "60", "--percentiles", "0,50,99.9")
+    assert "| p0 ms | p50 ms | p99.9 ms |" in falcon(*arguments).out
+    (row,) = falcon(*arguments, "-o", "json").json
+    assert {name: row[name] for name in row if name.startswith("itl")} == {
+        "itl_p50_ms": 2.0, "itl_p90_ms": 3.6, "itl_p99_ms": 3.96, "itl_p0_ms": 1.0, "itl_p99.9_ms": 3.996,
+    }  # fmt: skip

@@ -117,7 +117,11 @@ def test_a_wrong_file_is_an_error_that_names_file_and_key(content: str, what: st
         ("FALCON_TOP_P", "high", "FALCON_TOP_P must be a number, not 'high'"),
         ("FALCON_TOP_P", "2", "FALCON_TOP_P: top_p is 2.0, outside 0 … 1"),
         ("FALCON_OFFLINE", "maybe", "FALCON_OFFLINE must be 1 (yes) or 0 (no), not 'maybe'"),
-        ("FALCON_KERNELS", "tritno", "FALCON_KERNELS must be one of auto, triton, torch, mamba-ssm, not 'tritno'. Did"),
+        (
+            "FALCON_KERNELS",
+            "tritno",
+            "FALCON_KERNELS must be one of auto, triton, torch, compile, mamba-ssm, not 'tritno'. Did",
+        ),
     ],
 )
 def test_a_wrong_variable_is_an_error_that_names_it(

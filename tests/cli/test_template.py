@@ -52,6 +52,21 @@ def test_system_tools_and_prefill_go_to_their_places(falcon: Falcon, home: Path,
     assert falcon("generate", "hi", "--raw").out == "HI\n"
 
 
+def test_the_tools_of_a_row_reach_the_template(falcon: Falcon, tmp_path: Path) -> None:
+    row = {"tools": [{"name": "a"}, {"name": "b"}]}
+    rows = [row | {"prompt": "hi"}, row | {"messages": [{"role": "user", "content": "ho"}]}, {"prompt": "he"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ask = ("generate", "-i", str(tmp_path / "rows.jsonl"), "--chat-template")
+    found = falcon(*ask, CHATML)
+    assert [json.loads(line)["text"] for line in found.out.splitlines()] == [
+        "<USER>HI</USER>2 TOOLS<ASSISTANT>",
+        "<USER>HO</USER>2 TOOLS<ASSISTANT>",
+        "<USER>HE</USER><ASSISTANT>",
+    ]
+    deaf = falcon(*ask, "{{ messages[0].content }}")
+    assert deaf.code == 0 and deaf.err.count("does not tell the model about tools") == 1
+
+
 def test_a_template_may_come_from_a_file_or_the_command_line(falcon: Falcon, tmp_path: Path) -> None:
     (tmp_path / "t.jinja").write_text("[{{ messages[0].content }}]")
     assert falcon("generate", "hi", "--chat-template", str(tmp_path / "t.jinja")).out == "[HI]\n"

@@ -498,6 +498,44 @@ def test_an_interrupt_at_any_line_leaves_an_engine_that_answers(make_engine: Mak
     assert struck > 300
 
 
+def submit_samples_of_a_kept_prompt(engine: Any, kept: Any) -> list[int]:
+    """More than there are slots: some begin beside the first, the others when there is room."""
+    return list(engine.submit_samples(ask(1, 2, 3, 4, 5, 6, temperature=1.0, max_tokens=2), 4, start=kept))
+
+
+def submit_prompts_read_together(engine: Any, kept: Any) -> list[int]:
+    """One of them behind a kept prompt, one too many, one whose state is kept."""
+    ids = [engine.submit(ask(*range(1, 7), max_tokens=1), start=kept), engine.submit(ask(7, max_tokens=3, ignore_eos=True))]
+    return [*ids, engine.submit(ask(8, 9, max_tokens=2), keep=[].append), engine.submit(ask(9, max_tokens=1))]
+
+
+@pytest.mark.promise
+@pytest.mark.parametrize("submit", [submit_samples_of_a_kept_prompt, submit_prompts_read_together])
+def test_an_interrupt_at_any_line_ends_each_sample_and_each_row_once(make_engine: MakeEngine, solo: Any, submit: Any) -> None:
+    """Kept prompts, forks and prompts that are read together, and KeyboardInterrupt at the n-th line, for every n."""
+    after, expected = ask(5, 6, 5, max_tokens=4), outcome(solo(ask(5, 6, 5, max_tokens=4)))
+    struck = 0
+    for n in itertools.count(1):
+        engine, model = make_engine(slots=3, prefill_chunk=8)
+        kept: list[Any] = []
+        list(engine.generate(ask(1, 2, 3, 4, max_tokens=0), keep=kept.append))
+        ids, ends = list[int](), list[int]()
+        with InterruptedAtLine(n, modeling.generation.engine, modeling.generation.steps) as interrupted:
+            ids += submit(engine, kept[0])
+            for request, event in engine.run():
+                ends += [request] if isinstance(event, Finished) else []
+        ends += [request for request, event in engine.run() if isinstance(event, Finished)]
+        assert len(ends) == len(set(ends)) and set(ids) <= set(ends), interrupted.where
+        assert model.state.tokens == [[]] * 3, interrupted.where
+        last = engine.submit_samples(after, 2)
+        assert outcome(collect(engine.run())[last[0]]) == expected, interrupted.where
+        assert model.state.tokens == [[]] * 3, interrupted.where
+        if interrupted.where is None:
+            break
+        struck += 1
+    assert struck > 300
+
+
 def test_progress_is_told_of_long_prompts_only(make_engine: MakeEngine) -> None:
     engine, _ = make_engine(prefill_chunk=4)
     told: list[tuple[int, int]] = []

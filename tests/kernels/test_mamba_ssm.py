@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from modeling.kernels import reference
+from falcon_cli import demo
+from modeling import api, kernels
+from modeling.checkpoint.quantized import replace
+from modeling.checkpoint.quantizer import linear_layers, pack
+from modeling.kernels import choice, reference
+from modeling.layers.linear import PackedLinear, tensors
+from modeling.messages import ModelSpec
+from modeling.quantization import Form
 
 NO_LIMIT = (0.0, float("inf"))
 
@@ -161,3 +168,43 @@ def test_mamba2(limit: tuple[float, float], begins: str, length: int, upstream: 
     assert close(kernels.ssd(x, dt, -A, B, C, D, bias, limit, state), law)
     if state is not None and law_state is not None:
         assert close(state, law_state)
+
+
+@pytest.mark.parametrize("family", ["demo", "demo-h1"])
+def test_they_never_see_a_packed_weight(
+    family: str, upstream: tuple[Any, torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upstream's layers hand whole weights to fused kernels, which then read codes as numbers. Here every linear layer is
+    packed, x_proj, dt_proj and out_proj too: the kernels get activations and convolutions, and give what the law gives."""
+    rooms, device = upstream
+    model = api.open_language_model(ModelSpec(demo.resolve(family), device="cpu", dtype="float32", kernels="torch"))
+    for name in linear_layers(model):
+        weight = model.get_submodule(name).get_parameter("weight").detach()
+        layer = replace(model, name, Form("nf4", double=True), None)
+        for part, tensor in tensors(pack(weight, layer.form)).items():
+            layer._parameters[part] = torch.nn.Parameter(tensor, requires_grad=False)
+    model.to(device)
+    layers = [module for module in model.modules() if isinstance(module, PackedLinear)]
+    packed = {part.data_ptr() for layer in layers for name, part in layer.named_parameters() if name != "bias"}
+    seen = []
+
+    def watched(name: str) -> Callable[..., Tensor]:
+        def operation(*args: Any) -> Tensor:
+            given = [arg for arg in args if isinstance(arg, Tensor)]
+            assert all(arg.is_floating_point() and arg.data_ptr() not in packed for arg in given)
+            seen.append(name)
+            return getattr(rooms, name)(*args)
+
+        return operation
+
+    ids = torch.arange(40, device=device) % 90
+    with torch.inference_mode():
+        law = model(ids[None])[0, -1]
+        for name in choice.ROOMS["mamba-ssm"]:
+            if hasattr(rooms, name) and name != "packed_linear":
+                monkeypatch.setattr(kernels, name, watched(name))
+        state = model.make_state(1, 64)
+        model.prefill(ids[:-1], state, 0)
+        found = model.step(ids[-1:], state)[0]
+    assert {"causal_conv", "selective_scan" if family == "demo" else "ssd"} == set(seen)
+    assert close(found, law)

@@ -23,7 +23,7 @@ import triton.language as tl
 from torch import Tensor
 
 from modeling.kernels.triton.launch import overlaps, release, wait
-from modeling.kernels.triton.rows import INTERPRETED, dot
+from modeling.kernels.triton.rows import INTERPRETED, comb, dot
 
 LOG2_E = 1.4426950408889634
 MERGED = 32  # columns of one head in a program of `merge`
@@ -98,10 +98,10 @@ def attend(projected: Tensor, first: int, heads: int, past: Past, turns: Tensor,
     _attend[grid](**arguments, PDL=pdl, num_warps=sizes.warps, launch_pdl=pdl)
 
 
-def merge(scratch: Scratch, past: Past, out: Tensor, sizes: Sizes, multiplier: float = 1.0) -> None:
-    """out (b, h·p), times `multiplier`."""
+def merge(scratch: Scratch, past: Past, out: Tensor, sizes: Sizes, multiplier: float = 1.0, combed: bool = False) -> None:
+    """out (b, h·p), times `multiplier`, `combed` or not."""
     pdl = overlaps(out.device)
-    arguments = merge_arguments(scratch, past, out, sizes, multiplier)
+    arguments = merge_arguments(scratch, past, out, sizes, multiplier, combed)
     _merge[(merge_programs(scratch),)](**arguments, PDL=pdl, num_warps=4, launch_pdl=pdl)
 
 
@@ -127,11 +127,14 @@ def attend_arguments(
     }  # fmt: skip
 
 
-def merge_arguments(scratch: Scratch, past: Past, out: Tensor, sizes: Sizes, multiplier: float = 1.0) -> dict[str, Any]:
+def merge_arguments(
+    scratch: Scratch, past: Past, out: Tensor, sizes: Sizes, multiplier: float = 1.0, combed: bool = False
+) -> dict[str, Any]:
     _, h, splits, p = scratch.partial.shape
     return {
         "partial": scratch.partial, "sums": scratch.sums, "lengths": past.lengths, "active": past.active, "attended": out,
         "out_multiplier": multiplier, "H": h, "P": p, "SPLITS": splits, "POSITIONS": sizes.positions, "COLUMNS": MERGED,
+        "MERGED_COMBED": combed,
     }  # fmt: skip
 
 
@@ -152,12 +155,13 @@ def _attend(
 @triton.jit
 def _merge(
     partial, sums, lengths, active, attended, out_multiplier, H: tl.constexpr, P: tl.constexpr, SPLITS: tl.constexpr,
-    POSITIONS: tl.constexpr, COLUMNS: tl.constexpr, PDL: tl.constexpr,
+    POSITIONS: tl.constexpr, COLUMNS: tl.constexpr, MERGED_COMBED: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     release(PDL)
     merge_head(
-        tl.program_id(0), partial, sums, lengths, active, attended, out_multiplier, H, P, SPLITS, POSITIONS, COLUMNS, PDL
-    )
+        tl.program_id(0), partial, sums, lengths, active, attended, out_multiplier, H, P, SPLITS, POSITIONS, COLUMNS,
+        MERGED_COMBED, PDL,
+    )  # fmt: skip
 
 
 @triton.jit
@@ -298,7 +302,7 @@ def _attend_block(q, k, v, valid, top, total, acc, scale):
 @triton.jit
 def merge_head(
     program, partial, sums, lengths, active, attended, out_multiplier, H: tl.constexpr, P: tl.constexpr, SPLITS: tl.constexpr,
-    POSITIONS: tl.constexpr, COLUMNS: tl.constexpr, PDL: tl.constexpr,
+    POSITIONS: tl.constexpr, COLUMNS: tl.constexpr, MERGED_COMBED: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """COLUMNS of one head of one row."""
     PARTS: tl.constexpr = (P + COLUMNS - 1) // COLUMNS
@@ -311,4 +315,6 @@ def merge_head(
     each = tl.load(partial + of_head[:, None] * P + i[None, :], mask=(s < working)[:, None] & (i < P)[None, :], other=0.0)
     weights = tl.exp2(found - tl.max(found))
     y = tl.sum(each * weights[:, None], axis=0) / tl.sum(weights) * out_multiplier
-    tl.store(attended + head.to(tl.int64) * P + i, y.to(attended.dtype.element_ty), mask=i < P)
+    row, at = head // H, head % H * P + i
+    to = row.to(tl.int64) * (H * P) + comb(at, H * P, MERGED_COMBED)
+    tl.store(attended + to, y.to(attended.dtype.element_ty), mask=i < P)

@@ -4,8 +4,8 @@
     more rows    x_proj in parts → gather: their sums, normed → dt_proj → advance: the recurrence and the gate
 
 With one row the two small products would leave the memory idle. in_proj's z, for which nothing has to be waited, streams beside
-them, its first half in the one kernel, the rest in the other, and the gate is left to out_proj. No sum is made by
-atomics: it always runs in the same order.
+them, its first half in the one kernel, the rest in the other, and the gate is left to out_proj (`step_row`). A packed z takes
+half the time: all of it is made beside x_proj (`step_row_gated`). No sum is made by atomics: it always runs in the same order.
 """
 
 # Triton's language is typed by its own compiler.
@@ -13,16 +13,20 @@ atomics: it always runs in the same order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from modeling.kernels.triton import packed
 from modeling.kernels.triton.launch import overlaps, release, wait
-from modeling.kernels.triton.projection import Blocks, Norm, project, stream
-from modeling.kernels.triton.rows import project_parts, silu, tile
+from modeling.kernels.triton.matrix import Matrix, project, project_parts
+from modeling.kernels.triton.nf4 import Matrix4, row4
+from modeling.kernels.triton.projection import Blocks, Norm, stream
+from modeling.kernels.triton.rows import comb, of_output, silu, tile
 
 Z_BLOCKS = Blocks(2, 0, 8, repeat=4)
 LOG2_E = tl.constexpr(1.4426950408889634)
@@ -35,8 +39,8 @@ class Recurrence:
     x_proj (r+2n, e), dt_proj (e, r), dt_bias (e), A (e, n) fp32 = −exp(A_log), D (e); eps of the norms of Δ, B and C.
     """
 
-    x_proj: Tensor
-    dt_proj: Tensor
+    x_proj: Matrix
+    dt_proj: Matrix
     dt_bias: Tensor
     A: Tensor
     D: Tensor
@@ -50,6 +54,15 @@ class Gate:
     h: Tensor
     norm: Norm
     weight: Tensor
+    bias: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class PackedGate:
+    """The same with packed weights: z (1, e) = u Wᵀ + bias of u (1, d), normed and combed, and W's last e rows; W (2e, d)."""
+
+    u: Tensor
+    weight: Matrix4
     bias: Tensor | None
 
 
@@ -82,14 +95,14 @@ class Scratch:
 
     @classmethod
     def empty(cls, rows: int, mixer: Recurrence, sizes: Sizes | None = None) -> Scratch:
-        (e, r), n, weight = mixer.dt_proj.shape, mixer.A.shape[1], mixer.x_proj
+        (e, r), n, like = mixer.dt_proj.shape, mixer.A.shape[1], mixer.dt_bias
         sizes = sizes or choose(rows, e)
 
         def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-            return torch.empty(shape, dtype=dtype, device=weight.device)
+            return torch.empty(shape, dtype=dtype, device=like.device)
 
         parts = empty(triton.cdiv(e, sizes.columns), rows, r + 2 * n)
-        return cls(parts, empty(rows, r, dtype=weight.dtype), empty(rows, 2 * n), empty(rows, e))
+        return cls(parts, empty(rows, r, dtype=like.dtype), empty(rows, 2 * n), empty(rows, e))
 
 
 def choose(rows: int, channels: int) -> Sizes:
@@ -110,40 +123,101 @@ def step_row(
     state (slots, e, n) fp32 is updated in place if active (slots) int32 is not 0. The kernel before must be the one that made
     x, and it must let this one start only when h is there.
     """
-    (e, r), n, d = mixer.dt_proj.shape, mixer.A.shape[1], gate.weight.shape[1]
+    (e, _), d = mixer.dt_proj.shape, gate.weight.shape[1]
     sizes = sizes or choose(1, e)
-    z, splits, pdl = sizes.z, scratch.parts.shape[0], overlaps(xz.device)
-    parts = triton.cdiv(r + 2 * n, sizes.outputs) * splits
-    advance = triton.cdiv(e, sizes.channels)
+    z = sizes.z
     halves = ((0, sizes.early), (sizes.early, e - sizes.early))
-    programs = [triton.cdiv(count, z.outputs * z.repeat) for _, count in halves]
+    shape = {"D": d, "D_WIDE": triton.next_power_of_2(d), "Z_OUTPUTS": z.outputs, "Z_REPEAT": z.repeat}
     beside = [
-        (gate.h, gate.norm.weight, gate.norm.eps, gate.weight[first:], None if gate.bias is None else gate.bias[first:],
-         xz[:, e + first :]) for first, _ in halves
+        {"h": gate.h, "norm": gate.norm.weight, "norm_eps": gate.norm.eps, "z_weight": gate.weight[first:],
+         "z_bias": None if gate.bias is None else gate.bias[first:], "z": xz[:, e + first :], "Z": count, **shape}
+        for first, count in halves
     ]  # fmt: skip
-    shape = {"D": d, "D_WIDE": triton.next_power_of_2(d), "Z_OUTPUTS": z.outputs, "Z_REPEAT": z.repeat, "PDL": pdl}
-    options = {"num_warps": z.warps, "launch_pdl": pdl}
-    _parts[(parts + programs[0],)](
-        xz, mixer.x_proj, scratch.parts, *beside[0], BEFORE=min(sizes.before[0], programs[0]), PARTS=parts, Z=halves[0][1],
-        ALL=r + 2 * n, E=e, OUTPUTS=sizes.outputs, COLUMNS=sizes.columns, **shape, **options,
+    programs = [triton.cdiv(count, z.outputs * z.repeat) for _, count in halves]
+    _launch_parts(xz, mixer, scratch, sizes, beside[0], programs[0])
+    _launch_advance(xz, mixer, state, active, scratch, out, sizes, beside[1], programs[1], gated=False, combed=False)
+
+
+def takes_gate(mixer: Recurrence) -> bool:
+    """Whether `step_row_gated` makes z itself."""
+    return isinstance(mixer.x_proj, Tensor) and isinstance(mixer.dt_proj, Tensor)
+
+
+def step_row_gated(
+    xz: Tensor, mixer: Recurrence, state: Tensor, active: Tensor, scratch: Scratch, out: Tensor, combed: bool = False,
+    gate: PackedGate | None = None,
+) -> None:  # fmt: skip
+    """out (1, e) = (S C + D ∘ x) ∘ SiLU(z), `combed` or not, for xz (1, 2e) = x, convolved, and z, which `gate` makes if it is
+    not there yet."""
+    if not isinstance(mixer.dt_proj, Tensor):
+        step_rows(xz, mixer, state, active, scratch, out, combed=combed)
+        return
+    e = mixer.dt_proj.shape[0]
+    sizes = choose(1, e)
+    nothing = dict.fromkeys(("h", "norm", "z_weight", "z_bias")) | {"norm_eps": 0.0, "Z": 0, "z": xz[:, e:]}
+    nothing |= {"D": 1, "D_WIDE": 1, "Z_OUTPUTS": 1, "Z_REPEAT": 1}
+    if gate is not None:
+        _launch_parts_beside(xz, mixer, scratch, sizes, gate)
+    elif isinstance(mixer.x_proj, Tensor):
+        _launch_parts(xz, mixer, scratch, sizes, nothing, 0)
+    else:
+        project_parts(xz[:, :e], mixer.x_proj, scratch.parts)
+    _launch_advance(xz, mixer, state, active, scratch, out, sizes, nothing, 0, gated=True, combed=combed)
+
+
+def _launch_parts(
+    xz: Tensor, mixer: Recurrence, scratch: Scratch, sizes: Sizes, beside: dict[str, Any], programs: int
+) -> None:  # fmt: skip
+    """x_proj's parts, and `programs` programs with z `beside`."""
+    (e, r), n, pdl = mixer.dt_proj.shape, mixer.A.shape[1], overlaps(xz.device)
+    parts = triton.cdiv(r + 2 * n, sizes.outputs) * scratch.parts.shape[0]
+    _parts[(parts + programs,)](
+        xz, mixer.x_proj, scratch.parts, **beside, BEFORE=min(sizes.before[0], programs), PARTS=parts, ALL=r + 2 * n, E=e,
+        OUTPUTS=sizes.outputs, COLUMNS=sizes.columns, PDL=pdl, num_warps=sizes.z.warps, launch_pdl=pdl,
     )  # fmt: skip
-    _advance_row[(advance + programs[1],)](
-        xz, scratch.parts, mixer.dt_proj, mixer.dt_bias, mixer.A, mixer.D, state, active, out, mixer.eps, *beside[1],
-        BEFORE=min(sizes.before[1], programs[1]), ADVANCE=advance, Z=halves[1][1], E=e, N=n, R=r,
+
+
+def _launch_parts_beside(xz: Tensor, mixer: Recurrence, scratch: Scratch, sizes: Sizes, gate: PackedGate) -> None:
+    """x_proj's parts and, beside them, a packed z."""
+    (e, r), n, pdl = mixer.dt_proj.shape, mixer.A.shape[1], overlaps(xz.device)
+    parts = triton.cdiv(r + 2 * n, sizes.outputs) * scratch.parts.shape[0]
+    blocks = packed.choose(1, e, gate.weight)
+    outputs = blocks.outputs * max(1, sizes.z.warps // blocks.warps)  # as many for each thread as with fewer warps
+    form = packed.options(gate.u, gate.weight, e, replace(blocks, outputs=outputs), 1, True)
+    names = ("D", "BLOCK", "GROUP", "WORDS", "SPAN", "EVEN", "DECODE")
+    _parts_beside[(parts + triton.cdiv(e, outputs),)](
+        xz, mixer.x_proj, scratch.parts, gate.u, packed.arguments(gate.weight), gate.bias, PARTS=parts, ALL=r + 2 * n, E=e,
+        OUTPUTS=sizes.outputs, COLUMNS=sizes.columns, Z_OUTPUTS=outputs, **{name: form[name] for name in names}, PDL=pdl,
+        num_warps=sizes.z.warps, launch_pdl=pdl,
+    )  # fmt: skip
+
+
+def _launch_advance(
+    xz: Tensor, mixer: Recurrence, state: Tensor, active: Tensor, scratch: Scratch, out: Tensor, sizes: Sizes,
+    beside: dict[str, Any], programs: int, *, gated: bool, combed: bool,
+) -> None:  # fmt: skip
+    """Everything else, and `programs` programs with z `beside`."""
+    (e, r), n, splits, pdl = mixer.dt_proj.shape, mixer.A.shape[1], scratch.parts.shape[0], overlaps(xz.device)
+    advance = triton.cdiv(e, sizes.channels)
+    _advance_row[(advance + programs,)](
+        xz, scratch.parts, mixer.dt_proj, mixer.dt_bias, mixer.A, mixer.D, state, active, out, mixer.eps, **beside,
+        BEFORE=min(sizes.before[1], programs), ADVANCE=advance, E=e, N=n, R=r,
         N_WIDE=triton.next_power_of_2(n), R_WIDE=triton.next_power_of_2(r), SPLITS=splits,
-        SPLITS_WIDE=triton.next_power_of_2(splits), CHANNELS=sizes.channels, **shape, **options,
+        SPLITS_WIDE=triton.next_power_of_2(splits), CHANNELS=sizes.channels, GATED=gated, COMBED=combed, PDL=pdl,
+        num_warps=sizes.z.warps, launch_pdl=pdl,
     )  # fmt: skip
 
 
 def step_rows(
-    xz: Tensor, mixer: Recurrence, state: Tensor, active: Tensor, scratch: Scratch, out: Tensor, sizes: Sizes | None = None
+    xz: Tensor, mixer: Recurrence, state: Tensor, active: Tensor, scratch: Scratch, out: Tensor, sizes: Sizes | None = None,
+    combed: bool = False,
 ) -> None:  # fmt: skip
-    """out (b, e) = (S C + D ∘ x) ∘ SiLU(z) for rows of xz (b, 2e) = x, convolved, and z; those whose active is 0 keep their
-    state."""
+    """out (b, e) = (S C + D ∘ x) ∘ SiLU(z), `combed` or not, for rows of xz (b, 2e) = x, convolved, and z; those whose active
+    is 0 keep their state."""
     b, (e, r), n = xz.shape[0], mixer.dt_proj.shape, mixer.A.shape[1]
     sizes = sizes or choose(b, e)
     splits = scratch.parts.shape[0]
-    project_parts(xz[:, :e], mixer.x_proj, scratch.parts, sizes.outputs, 128)
+    project_parts(xz[:, :e], mixer.x_proj, scratch.parts, (sizes.outputs, 128, 4, 4))
     _gather[(b,)](
         scratch.parts, scratch.low, scratch.BC, b, mixer.eps, N=n, R=r, SPLITS=splits,
         SPLITS_WIDE=triton.next_power_of_2(splits), R_WIDE=triton.next_power_of_2(r), N_WIDE=triton.next_power_of_2(n),
@@ -152,7 +226,7 @@ def step_rows(
     project(scratch.low, mixer.dt_proj, scratch.dt, bias=mixer.dt_bias)
     _advance_rows[(triton.cdiv(e, sizes.channels), b)](
         xz, scratch.dt, scratch.BC, mixer.A, mixer.D, state, active, out, E=e, N=n, N_WIDE=triton.next_power_of_2(n),
-        CHANNELS=sizes.channels, num_warps=sizes.warps,
+        CHANNELS=sizes.channels, COMBED=combed, num_warps=sizes.warps,
     )  # fmt: skip
 
 
@@ -173,19 +247,46 @@ def _parts(
     Z_OUTPUTS: tl.constexpr, Z_REPEAT: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """parts[split] = x_proj · x over the channels of a split, and beside it some of z."""
-    BLOCKS: tl.constexpr = (ALL + OUTPUTS - 1) // OUTPUTS
     release(PDL)
     program = tl.program_id(0)
     if (program >= BEFORE) & (program < BEFORE + PARTS):
-        block, split = (program - BEFORE) % BLOCKS, (program - BEFORE) // BLOCKS
-        o, i = block * OUTPUTS + tl.arange(0, OUTPUTS), split * COLUMNS + tl.arange(0, COLUMNS)
-        weights = tile(w, o, i, ALL, E, ALL % OUTPUTS == 0 and E % COLUMNS == 0)
-        wait(PDL)
-        x = tl.load(xz + i, mask=i < E, other=0.0).to(tl.float32)
-        tl.store(parts + split * ALL + o, tl.sum(weights.to(tl.float32) * x[None, :], axis=1), mask=o < ALL)
+        _part(xz, w, parts, program - BEFORE, ALL, E, OUTPUTS, COLUMNS, PDL)
     else:
-        turn = program - tl.where(program < BEFORE, 0, PARTS)
-        _gate(h, norm, norm_eps, z_weight, z_bias, z, turn, Z, D, D_WIDE, Z_OUTPUTS, Z_REPEAT, PDL)
+        if Z > 0:
+            turn = program - tl.where(program < BEFORE, 0, PARTS)
+            _gate(h, norm, norm_eps, z_weight, z_bias, z, turn, Z, D, D_WIDE, Z_OUTPUTS, Z_REPEAT, PDL)
+
+
+@triton.jit
+def _part(
+    xz, w, parts, program, ALL: tl.constexpr, E: tl.constexpr, OUTPUTS: tl.constexpr, COLUMNS: tl.constexpr, PDL: tl.constexpr
+):  # fmt: skip
+    BLOCKS: tl.constexpr = (ALL + OUTPUTS - 1) // OUTPUTS
+    block, split = program % BLOCKS, program // BLOCKS
+    o, i = block * OUTPUTS + tl.arange(0, OUTPUTS), split * COLUMNS + tl.arange(0, COLUMNS)
+    weights = tile(w, o, i, ALL, E, ALL % OUTPUTS == 0 and E % COLUMNS == 0)
+    wait(PDL)
+    x = tl.load(xz + i, mask=i < E, other=0.0).to(tl.float32)
+    tl.store(parts + split * ALL + o, tl.sum(weights.to(tl.float32) * x[None, :], axis=1), mask=o < ALL)
+
+
+@triton.jit
+def _parts_beside(
+    xz, w, parts, u, m, bias, PARTS: tl.constexpr, ALL: tl.constexpr, E: tl.constexpr, OUTPUTS: tl.constexpr,
+    COLUMNS: tl.constexpr, Z_OUTPUTS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr, DECODE: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """The same beside all of a packed z, which goes behind x in xz: the second E of the rows of W (2·E, D)."""
+    release(PDL)
+    program = tl.program_id(0)
+    if program < PARTS:
+        _part(xz, w, parts, program, ALL, E, OUTPUTS, COLUMNS, PDL)
+    else:
+        o = E + (program - PARTS) * Z_OUTPUTS + tl.arange(0, Z_OUTPUTS)
+        z = row4(u, m, o, 0, 2 * E, D, BLOCK, GROUP, Z_OUTPUTS, WORDS, SPAN, EVEN, True, DECODE, PDL)
+        if bias is not None:
+            z += of_output(bias, o, 2 * E)
+        tl.store(xz + o[:, None], z.to(xz.dtype.element_ty), mask=(o < 2 * E)[:, None])
 
 
 @triton.jit
@@ -223,26 +324,28 @@ def _advance_row(
     xz, parts, w, bias, A, skip, state, active, out, eps, h, norm, norm_eps, z_weight, z_bias, z,
     BEFORE: tl.constexpr, ADVANCE: tl.constexpr, Z: tl.constexpr, E: tl.constexpr, N: tl.constexpr, R: tl.constexpr,
     N_WIDE: tl.constexpr, R_WIDE: tl.constexpr, SPLITS: tl.constexpr, SPLITS_WIDE: tl.constexpr, CHANNELS: tl.constexpr,
-    D: tl.constexpr, D_WIDE: tl.constexpr, Z_OUTPUTS: tl.constexpr, Z_REPEAT: tl.constexpr, PDL: tl.constexpr,
+    GATED: tl.constexpr, COMBED: tl.constexpr, D: tl.constexpr, D_WIDE: tl.constexpr, Z_OUTPUTS: tl.constexpr,
+    Z_REPEAT: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """Δ and the recurrence for a block of channels, and beside it the rest of z."""
+    """Δ and the recurrence for a block of channels, and beside it the rest of z, if that is not there yet (GATED)."""
     release(PDL)
     program = tl.program_id(0)
     if (program >= BEFORE) & (program < BEFORE + ADVANCE):
         _advance_block(
             xz, parts, w, bias, A, skip, state, active, out, eps, program - BEFORE,
-            E, N, R, N_WIDE, R_WIDE, SPLITS, SPLITS_WIDE, CHANNELS, PDL,
+            E, N, R, N_WIDE, R_WIDE, SPLITS, SPLITS_WIDE, CHANNELS, GATED, COMBED, PDL,
         )  # fmt: skip
     else:
-        turn = program - tl.where(program < BEFORE, 0, ADVANCE)
-        _gate(h, norm, norm_eps, z_weight, z_bias, z, turn, Z, D, D_WIDE, Z_OUTPUTS, Z_REPEAT, PDL)
+        if Z > 0:
+            turn = program - tl.where(program < BEFORE, 0, ADVANCE)
+            _gate(h, norm, norm_eps, z_weight, z_bias, z, turn, Z, D, D_WIDE, Z_OUTPUTS, Z_REPEAT, PDL)
 
 
 @triton.jit
 def _advance_block(
     xz, parts, w, bias, A, skip, state, active, out, eps, block, E: tl.constexpr, N: tl.constexpr, R: tl.constexpr,
     N_WIDE: tl.constexpr, R_WIDE: tl.constexpr, SPLITS: tl.constexpr, SPLITS_WIDE: tl.constexpr, CHANNELS: tl.constexpr,
-    PDL: tl.constexpr,
+    GATED: tl.constexpr, COMBED: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     ALL: tl.constexpr = R + 2 * N
     e, k, n = block * CHANNELS + tl.arange(0, CHANNELS), tl.arange(0, R_WIDE), tl.arange(0, N_WIDE)
@@ -264,7 +367,9 @@ def _advance_block(
     s = tl.exp2(dt[:, None] * rate) * s + (dt * x)[:, None] * _rms(B, N, eps)[None, :]
     tl.store(state + at, s, mask=inside & writes)
     y = tl.sum(s * _rms(C, N, eps)[None, :], axis=1) + through * x
-    tl.store(out + e, y.to(out.dtype.element_ty), mask=e < E)
+    if GATED:
+        y *= silu(tl.load(xz + E + e, mask=e < E, other=0.0).to(tl.float32))
+    tl.store(out + comb(e, E, COMBED), y.to(out.dtype.element_ty), mask=e < E)
 
 
 @triton.jit
@@ -286,6 +391,7 @@ def _gather(
 @triton.jit
 def _advance_rows(
     xz, dt, BC, A, D, state, active, out, E: tl.constexpr, N: tl.constexpr, N_WIDE: tl.constexpr, CHANNELS: tl.constexpr,
+    COMBED: tl.constexpr,
 ):  # fmt: skip
     """The recurrence and the gate for a block of channels of one row, Δ before its softplus being there."""
     row = tl.program_id(1).to(tl.int64)
@@ -305,4 +411,4 @@ def _advance_rows(
     s = tl.exp2(d[:, None] * rate) * s + (d * x)[:, None] * B[None, :]
     tl.store(at, s, mask=inside & writes)
     y = tl.sum(s * C[None, :], axis=1) + skip * x
-    tl.store(out + row * E + e, (y * silu(z)).to(out.dtype.element_ty), mask=e < E)
+    tl.store(out + row * E + comb(e, E, COMBED), (y * silu(z)).to(out.dtype.element_ty), mask=e < E)

@@ -24,7 +24,7 @@ from torch import Tensor
 from modeling.kernels.triton.attention_step import attend_split, merge_head
 from modeling.kernels.triton.launch import overlaps, release, wait
 from modeling.kernels.triton.mamba1_step import _softplus as softplus
-from modeling.kernels.triton.rows import silu
+from modeling.kernels.triton.rows import comb, silu
 
 NORMED = 256  # channels of one group in a program of `normalise`
 
@@ -82,23 +82,26 @@ def advance(
     out: Tensor,
     sizes: Sizes,
     multiplier: float = 1.0,
+    combed: bool = False,
 ) -> None:
     """projected (b, width) begins with z (e), x (e), B, C (g·n) and dt (h); x, B and C convolved. state (slots, h, p, n) fp32
     is updated in place for rows whose active (slots) int32 is not 0.
 
     Without a norm, out (b, e) is the gated result times `multiplier`; with one, `normalise` makes it of `scratch`.
     """
-    arguments = advance_arguments(projected, mixer, state, active, scratch, out, sizes, multiplier)
+    arguments = advance_arguments(projected, mixer, state, active, scratch, out, sizes, multiplier, combed)
     pdl = overlaps(projected.device)
     grid = (advance_programs(projected.shape[0], state, sizes),)
     _advance[grid](**arguments, PDL=pdl, num_warps=sizes.warps, launch_pdl=pdl)
 
 
-def normalise(projected: Tensor, mixer: Recurrence, scratch: Scratch, out: Tensor, multiplier: float = 1.0) -> None:
+def normalise(
+    projected: Tensor, mixer: Recurrence, scratch: Scratch, out: Tensor, multiplier: float = 1.0, combed: bool = False
+) -> None:
     """out (b, e), the grouped norm of what `advance` has left in `scratch`, times `multiplier`."""
     assert mixer.norm is not None
     pdl = overlaps(out.device)
-    arguments = normalise_arguments(projected, mixer, scratch, out, multiplier)
+    arguments = normalise_arguments(projected, mixer, scratch, out, multiplier, combed)
     _normalise[(normalise_programs(mixer, scratch),)](**arguments, PDL=pdl, num_warps=4, launch_pdl=pdl)
 
 
@@ -136,6 +139,7 @@ def advance_arguments(
     out: Tensor,
     sizes: Sizes,
     multiplier: float = 1.0,
+    combed: bool = False,
 ) -> dict[str, Any]:
     _, h, p, n = state.shape
     normed = mixer.norm is not None
@@ -144,19 +148,19 @@ def advance_arguments(
         "shortest": mixer.limit[0], "longest": mixer.limit[1], "multiplier": multiplier, "y": scratch.y if normed else out,
         "squares": scratch.squares if normed else None, "WIDTH": projected.shape[1], "SSM_H": h, "SSM_P": p,
         "SSM_G": mixer.groups, "N": n, "N_WIDE": triton.next_power_of_2(n), "CHANNELS": sizes.channels,
-        "GATED": not (normed and mixer.norm_before_gate),
+        "GATED": not (normed and mixer.norm_before_gate), "COMBED": combed and not normed,
     }  # fmt: skip
 
 
 def normalise_arguments(
-    projected: Tensor, mixer: Recurrence, scratch: Scratch, out: Tensor, multiplier: float = 1.0
+    projected: Tensor, mixer: Recurrence, scratch: Scratch, out: Tensor, multiplier: float = 1.0, combed: bool = False
 ) -> dict[str, Any]:
     squares = scratch.squares.shape[1] // mixer.groups
     return {
         "projected": projected, "y": scratch.y, "squares": scratch.squares, "weight": mixer.norm, "eps": mixer.eps,
         "normed": out, "multiplier": multiplier, "WIDTH": projected.shape[1], "E": scratch.y.shape[1], "SSM_G": mixer.groups,
         "SQUARES": squares, "SQUARES_WIDE": triton.next_power_of_2(squares), "CHANNELS": NORMED,
-        "GATED": not mixer.norm_before_gate,
+        "GATED": not mixer.norm_before_gate, "COMBED": combed,
     }  # fmt: skip
 
 
@@ -164,12 +168,12 @@ def normalise_arguments(
 def _advance(
     projected, state, active, A, D, dt_bias, shortest, longest, multiplier, y, squares,
     WIDTH: tl.constexpr, SSM_H: tl.constexpr, SSM_P: tl.constexpr, SSM_G: tl.constexpr, N: tl.constexpr, N_WIDE: tl.constexpr,
-    CHANNELS: tl.constexpr, GATED: tl.constexpr, PDL: tl.constexpr,
+    CHANNELS: tl.constexpr, GATED: tl.constexpr, COMBED: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     release(PDL)
     advance_head(
         tl.program_id(0), projected, state, active, A, D, dt_bias, shortest, longest, multiplier, y, squares,
-        WIDTH, SSM_H, SSM_P, SSM_G, N, N_WIDE, CHANNELS, GATED, PDL,
+        WIDTH, SSM_H, SSM_P, SSM_G, N, N_WIDE, CHANNELS, GATED, COMBED, PDL,
     )  # fmt: skip
 
 
@@ -177,12 +181,12 @@ def _advance(
 def _normalise(
     projected, y, squares, weight, eps, normed, multiplier,
     WIDTH: tl.constexpr, E: tl.constexpr, SSM_G: tl.constexpr, SQUARES: tl.constexpr, SQUARES_WIDE: tl.constexpr,
-    CHANNELS: tl.constexpr, GATED: tl.constexpr, PDL: tl.constexpr,
+    CHANNELS: tl.constexpr, GATED: tl.constexpr, COMBED: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     release(PDL)
     normalise_group(
         tl.program_id(0), projected, y, squares, weight, eps, normed, multiplier,
-        WIDTH, E, SSM_G, SQUARES, SQUARES_WIDE, CHANNELS, GATED, PDL,
+        WIDTH, E, SSM_G, SQUARES, SQUARES_WIDE, CHANNELS, GATED, COMBED, PDL,
     )  # fmt: skip
 
 
@@ -193,7 +197,7 @@ def _mix(
     PAGE: tl.constexpr, WIDTH: tl.constexpr, FIRST: tl.constexpr, H: tl.constexpr, G: tl.constexpr, P: tl.constexpr,
     P_WIDE: tl.constexpr, ASKING: tl.constexpr, SPLITS: tl.constexpr, POSITIONS: tl.constexpr, STAGES: tl.constexpr,
     EARLY: tl.constexpr, SSM_H: tl.constexpr, SSM_P: tl.constexpr, SSM_G: tl.constexpr, N: tl.constexpr, N_WIDE: tl.constexpr,
-    CHANNELS: tl.constexpr, GATED: tl.constexpr, PDL: tl.constexpr,
+    CHANNELS: tl.constexpr, GATED: tl.constexpr, COMBED: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """The first programs attend, the others advance."""
     release(PDL)
@@ -206,7 +210,7 @@ def _mix(
     else:
         advance_head(
             program - attention_programs, projected, state, active, A, D, dt_bias, shortest, longest, multiplier, y, squares,
-            WIDTH, SSM_H, SSM_P, SSM_G, N, N_WIDE, CHANNELS, GATED, PDL,
+            WIDTH, SSM_H, SSM_P, SSM_G, N, N_WIDE, CHANNELS, GATED, COMBED, PDL,
         )  # fmt: skip
 
 
@@ -215,18 +219,21 @@ def _finish(
     partial, sums, lengths, active, attended, out_multiplier, projected, y, squares, weight, eps, normed, multiplier,
     merging_programs,
     H: tl.constexpr, P: tl.constexpr, SPLITS: tl.constexpr, POSITIONS: tl.constexpr, COLUMNS: tl.constexpr,
-    WIDTH: tl.constexpr, E: tl.constexpr, SSM_G: tl.constexpr, SQUARES: tl.constexpr, SQUARES_WIDE: tl.constexpr,
-    CHANNELS: tl.constexpr, GATED: tl.constexpr, PDL: tl.constexpr,
+    MERGED_COMBED: tl.constexpr, WIDTH: tl.constexpr, E: tl.constexpr, SSM_G: tl.constexpr, SQUARES: tl.constexpr,
+    SQUARES_WIDE: tl.constexpr, CHANNELS: tl.constexpr, GATED: tl.constexpr, COMBED: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """The first programs merge, the others normalise."""
     release(PDL)
     program = tl.program_id(0)
     if program < merging_programs:
-        merge_head(program, partial, sums, lengths, active, attended, out_multiplier, H, P, SPLITS, POSITIONS, COLUMNS, PDL)
+        merge_head(
+            program, partial, sums, lengths, active, attended, out_multiplier, H, P, SPLITS, POSITIONS, COLUMNS,
+            MERGED_COMBED, PDL,
+        )  # fmt: skip
     else:
         normalise_group(
             program - merging_programs, projected, y, squares, weight, eps, normed, multiplier,
-            WIDTH, E, SSM_G, SQUARES, SQUARES_WIDE, CHANNELS, GATED, PDL,
+            WIDTH, E, SSM_G, SQUARES, SQUARES_WIDE, CHANNELS, GATED, COMBED, PDL,
         )  # fmt: skip
 
 
@@ -234,7 +241,7 @@ def _finish(
 def advance_head(
     program, projected, state, active, A, D, dt_bias, shortest, longest, multiplier, y, squares,
     WIDTH: tl.constexpr, SSM_H: tl.constexpr, SSM_P: tl.constexpr, SSM_G: tl.constexpr, N: tl.constexpr, N_WIDE: tl.constexpr,
-    CHANNELS: tl.constexpr, GATED: tl.constexpr, PDL: tl.constexpr,
+    CHANNELS: tl.constexpr, GATED: tl.constexpr, COMBED: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """S ← exp(Δ A) S + Δ x ⊗ B and y = S C + D x, under its gate if GATED, for some channels of one head of one row.
 
@@ -269,14 +276,14 @@ def advance_head(
         tl.store(squares + program, tl.sum(result * result))  # programs of a row, a group and a head are neighbours
     else:
         result *= multiplier
-    tl.store(y + row * E + e, result.to(y.dtype.element_ty), mask=real)
+    tl.store(y + row * E + comb(e, E, COMBED), result.to(y.dtype.element_ty), mask=real)
 
 
 @triton.jit
 def normalise_group(
     program, projected, y, squares, weight, eps, normed, multiplier,
     WIDTH: tl.constexpr, E: tl.constexpr, SSM_G: tl.constexpr, SQUARES: tl.constexpr, SQUARES_WIDE: tl.constexpr,
-    CHANNELS: tl.constexpr, GATED: tl.constexpr, PDL: tl.constexpr,
+    CHANNELS: tl.constexpr, GATED: tl.constexpr, COMBED: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """weight · y / √(mean y² + ε) for some channels of one group of one row; then the gate, unless y was GATED already."""
     OF_GROUP: tl.constexpr = E // SSM_G
@@ -290,4 +297,4 @@ def normalise_group(
     result = tl.load(y + row * E + e, mask=real, other=0.0) * tl.rsqrt(total / OF_GROUP + eps) * (gain * multiplier)
     if not GATED:
         result *= silu(tl.load(projected + row * WIDTH + e, mask=real, other=0.0).to(tl.float32))
-    tl.store(normed + row * E + e, result.to(normed.dtype.element_ty), mask=real)
+    tl.store(normed + row * E + comb(e, E, COMBED), result.to(normed.dtype.element_ty), mask=real)

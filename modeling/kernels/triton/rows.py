@@ -15,6 +15,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from modeling.kernels.triton.launch import release, wait
+
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
 
@@ -34,6 +36,12 @@ def dot(a, b, acc):
 @triton.jit
 def silu(x):
     return x / (1.0 + tl.exp(-x))
+
+
+@triton.jit
+def comb(i, WIDTH: tl.constexpr, COMBED: tl.constexpr):
+    """Where column i of WIDTH lies; COMBED: as `nf4.combed` puts it."""
+    return (i % 8 ^ 1) * (WIDTH // 8) + i // 8 if COMBED else i
 
 
 @triton.jit
@@ -89,11 +97,14 @@ def convolved(y, kept, total, weight, writes, state, o, r, inside, first, C: tl.
 
 @triton.jit
 def _normed(
-    x, weight, out, parts, bias, rows, eps, D: tl.constexpr, WIDTH: tl.constexpr, PARTS: tl.constexpr
+    x, weight, out, parts, bias, rows, eps, D: tl.constexpr, WIDTH: tl.constexpr, PARTS: tl.constexpr, COMBED: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
     """x += Σ parts + bias; out[row] = x / √(mean x² + ε) · weight, rounded where `reference.rms_norm` rounds."""
+    release(PDL)
     i, row = tl.arange(0, WIDTH), tl.program_id(0).to(tl.int64)
     scale = tl.load(weight + i, mask=i < D, other=0.0)
+    wait(PDL)
     at = row * D + i
     v = tl.load(x + at, mask=i < D, other=0.0)
     if PARTS > 0:
@@ -101,25 +112,29 @@ def _normed(
         if bias is not None:
             total += tl.load(bias + i, mask=i < D, other=0.0).to(tl.float32)
         for part in tl.static_range(PARTS):
-            total += tl.load(parts + (part * rows * D).to(tl.int64) + at, mask=i < D, other=0.0)
+            total += tl.load(parts + (part * rows + row) * D + i, mask=i < D, other=0.0)
         v = total.to(v.dtype)
         tl.store(x + at, v, mask=i < D)
     v = v.to(scale.dtype).to(tl.float32)
     v = (v * tl.rsqrt(tl.sum(v * v) / D + eps)).to(scale.dtype).to(tl.float32)
-    tl.store(out + at, (v * scale.to(tl.float32)).to(scale.dtype), mask=i < D)
+    tl.store(out + row * D + comb(i, D, COMBED), (v * scale.to(tl.float32)).to(scale.dtype), mask=i < D)
 
 
 def normed(
-    x: Tensor, weight: Tensor, eps: float, out: Tensor | None = None, parts: Tensor | None = None, bias: Tensor | None = None
-) -> Tensor:
-    """The RMS norm of x (b, d) in the dtype of `weight` (d). With parts (s, b, d) fp32, x += Σ parts + bias comes first."""
+    x: Tensor, weight: Tensor, eps: float, out: Tensor | None = None, parts: Tensor | None = None, bias: Tensor | None = None,
+    combed: bool = False, pdl: bool = False,
+) -> Tensor:  # fmt: skip
+    """The RMS norm of x (b, d) in the dtype of `weight` (d). With parts (s, b, d) fp32, x += Σ parts + bias comes first.
+
+    `combed`: the result is (`nf4.combed`). `pdl`: it overlaps with the kernel before.
+    """
     b, d = x.shape
     if out is None:
         out = torch.empty(b, d, dtype=weight.dtype, device=x.device)
     width = triton.next_power_of_2(d)
     _normed[(b,)](
         x, weight, out, parts, bias, b, eps, D=d, WIDTH=width, PARTS=0 if parts is None else parts.shape[0],
-        num_warps=8 if width >= 2048 else 4,
+        COMBED=combed, PDL=pdl, num_warps=8 if width >= 2048 else 4, launch_pdl=pdl,
     )  # fmt: skip
     return out
 

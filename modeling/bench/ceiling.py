@@ -99,10 +99,10 @@ def _best(run: Callable[[], object], device: torch.device, tries: int) -> float:
     for done in range(tries):
         if done >= 3 and perf_counter() - began > _PATIENCE:
             break
-        _settle(device)
+        settle(device)
         before = perf_counter()
         run()
-        _settle(device)
+        settle(device)
         best = min(best, perf_counter() - before)
     return best
 
@@ -121,8 +121,11 @@ def _best_on_gpu(run: Callable[[], object], device: torch.device, tries: int) ->
         return float(min(before.elapsed_time(after) for before, after in pairwise(marks))) / 1e3
 
 
-def _settle(device: torch.device) -> None:
-    if device.type == "mps":
+def settle(device: torch.device) -> None:
+    """Wait until the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
         torch.mps.synchronize()
 
 

@@ -1,0 +1,305 @@
+"""Products of 1 to 64 rows with packed matrices, and what follows them pointwise: `rows` for weights that are not plain.
+
+A program owns some outputs for all rows; its warps share the columns (`nf4`, `int8`). A norm before a product is a kernel by
+itself. With one row, a program asks for its weights, as far as the L2 cache, before the kernel ahead has ended.
+"""
+
+# Triton's language is typed by its own compiler.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator, import-not-found, import-untyped"
+# mypy: disable-error-code="assignment"
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from modeling.kernels.triton.int8 import Matrix8, product8
+from modeling.kernels.triton.launch import overlaps, release, wait
+from modeling.kernels.triton.nf4 import Matrix4, decoder, halves, product4, row4
+from modeling.kernels.triton.projection import PROCESSORS, Convolved
+from modeling.kernels.triton.rows import comb, convolved, of_output, silu, window
+
+PackedMatrix = Matrix4 | Matrix8
+AHEAD = True  # ask for weights while the kernel before still runs
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBlocks:
+    """What one program takes on: `outputs` (≥ 16), whose columns `warps` warps share, `words` (≥ 16) of 8 columns at a time
+    each; `stages` loads in flight."""
+
+    outputs: int
+    words: int = 16
+    warps: int = 4
+    stages: int = 3
+
+
+def choose(rows: int, outputs: int, matrix: PackedMatrix, splits: int = 1) -> PackedBlocks:
+    """Block sizes by shape: outputs enough to make activations cheap, few enough to keep all processors at work (compiled
+    instructions a weight: 4.4 with 64 outputs, 4.6 with 32, 4.9 with 16; benchmarks/gpu/decode_nf4.py). So many warps that the
+    width is all theirs, without a rest, if that can be."""
+    each, words = outputs * splits / PROCESSORS, matrix.shape[1] // 8
+    if rows == 1 and isinstance(matrix, Matrix4):
+        return _choose_row(words // splits)
+    outputs = 16 if rows > 32 or each < 24 else 64 if each >= 96 and rows <= 16 else 32
+    blocks = PackedBlocks(outputs, 32 if rows <= 16 and splits > 1 and words >= 512 * splits else 16)
+    for warps in (8, 4, 2) if 16 < rows <= 32 else (4, 2):
+        if words % (splits * warps * blocks.words) == 0:
+            return replace(blocks, warps=warps)
+    while blocks.warps > 1 and words < splits * blocks.warps * blocks.words:  # some would have no columns
+        blocks = replace(blocks, warps=blocks.warps // 2)
+    return blocks
+
+
+def _choose_row(words: int) -> PackedBlocks:
+    """The same for one row of 4-bit codes: four neighbouring words of four outputs for each thread."""
+    at_once = next((n for n in (1024, 512, 256, 128, 64) if words % n == 0), 128)
+    return PackedBlocks(4, at_once, max(1, at_once // 128))
+
+
+def project(
+    x: Tensor, matrix: PackedMatrix, out: Tensor, *, bias: Tensor | None = None, multiplier: float = 1.0,
+    residual: Tensor | None = None, combed: bool = False, blocks: PackedBlocks | None = None,
+) -> None:  # fmt: skip
+    """out (b, o) = residual + multiplier · (x Wᵀ + bias), x (b, d); `out` may be `residual` itself.
+
+    Here and below: x and `matrix` have one dtype to meet in, that of x; rows of x may lie apart; `combed`: x is (`nf4.combed`).
+    """
+    b, o = x.shape[0], matrix.shape[0]
+    blocks = blocks or choose(b, o, matrix)
+    _plain[(triton.cdiv(o, blocks.outputs),)](
+        x, arguments(matrix), bias, multiplier, residual, out, b, x.stride(0), **options(x, matrix, o, blocks, 1, combed)
+    )
+
+
+def project_parts(
+    x: Tensor, matrix: PackedMatrix, parts: Tensor, *, combed: bool = False, blocks: PackedBlocks | None = None,
+) -> None:  # fmt: skip
+    """parts (s, b, o) fp32 of x Wᵀ, each over its share of the columns: Σ parts is the product."""
+    splits, b, o = parts.shape
+    blocks = blocks or choose(b, o, matrix, splits)
+    _parts[(triton.cdiv(o, blocks.outputs), splits)](
+        x, arguments(matrix), parts, b, x.stride(0), **options(x, matrix, o, blocks, splits, combed)
+    )
+
+
+def project_pair(first: tuple[Tensor, Matrix4], second: tuple[Tensor, Matrix4], out: Tensor) -> None:
+    """out (1, o) fp32 = x Wᵀ + x' W'ᵀ for one row each, both combed."""
+    o, both = out.shape[1], dict[str, Any]()
+    for name, (x, matrix) in (("", first), ("_2", second)):
+        of_matrix = options(x, matrix, o, choose(1, o, matrix), 1, True)
+        both |= {f"{key}{name}": of_matrix[key] for key in ("D", "BLOCK", "GROUP", "WORDS", "SPAN", "EVEN", "DECODE")}
+    blocks, pdl = choose(1, o, first[1]), overlaps(out.device)
+    _pair[(triton.cdiv(o, blocks.outputs),)](
+        first[0], arguments(first[1]), second[0], arguments(second[1]), out, O=o, OUTPUTS=blocks.outputs, **both, PDL=pdl,
+        num_warps=blocks.warps, launch_pdl=pdl,
+    )  # fmt: skip
+
+
+def project_gated(
+    x: Tensor, matrix: PackedMatrix, out: Tensor, *, bias: Tensor | None = None, multiplier: float = 1.0,
+    combed: bool = False, out_combed: bool = False, blocks: PackedBlocks | None = None,
+) -> None:  # fmt: skip
+    """out (b, f) = (U x) · SiLU(multiplier · G x), x (b, d); matrix (2f, d): G's rows, then U's; bias (2f) alike."""
+    b, f = x.shape[0], matrix.shape[0] // 2
+    blocks = blocks or choose(b, 2 * f, matrix)
+    _gated[(triton.cdiv(f, blocks.outputs),)](
+        x, arguments(matrix), bias, multiplier, out, b, x.stride(0), OUT_COMBED=out_combed,
+        **options(x, matrix, f, blocks, 1, combed),
+    )  # fmt: skip
+
+
+def project_convolved(
+    x: Tensor, matrix: PackedMatrix, out: Tensor, conv: Convolved, *, scale: Tensor | None = None,
+    bias: Tensor | None = None, combed: bool = False, blocks: PackedBlocks | None = None,
+) -> None:  # fmt: skip
+    """out (b, o) = scale ∘ (x Wᵀ + bias), of which `conv` takes some on their way, as in `projection.project_convolved`; W's
+    first o rows."""
+    b, o, (c, k) = x.shape[0], out.shape[1], conv.weight.shape
+    assert conv.state.stride() == (c * k, 1, c), "a convolution's state lies tap by tap"
+    assert b == 1 or out.is_contiguous()
+    blocks = blocks or choose(b, o, matrix)
+    _convolved[(triton.cdiv(o, blocks.outputs),)](
+        x, arguments(matrix), bias, scale, out, conv.weight, conv.bias, conv.state, conv.active, conv.first, b, x.stride(0),
+        C=c, K=k, **options(x, matrix, o, blocks, 1, combed),
+    )  # fmt: skip
+
+
+def arguments(matrix: PackedMatrix) -> tuple[Tensor | None, ...]:
+    """m in the kernels: (codes, scales; of scales in 8 bits values, absmax and mean; values)."""
+    if isinstance(matrix, Matrix8):
+        return matrix.codes, matrix.scales, None, None, None, None
+    return matrix.codes, matrix.scales, *(matrix.doubled or (None, None, None)), matrix.values
+
+
+def options(x: Tensor, matrix: PackedMatrix, outputs: int, blocks: PackedBlocks, splits: int, combed: bool) -> dict[str, Any]:
+    """A launch's constants and options. Only one row is worth overlapping with the kernel before."""
+    b, d = x.shape[0], matrix.shape[1]
+    narrow, pdl = x.dtype != torch.float32, b == 1 and overlaps(x.device)
+    span = triton.cdiv(triton.cdiv(d, 8), splits * blocks.warps * blocks.words) * blocks.words  # of one warp
+    even = outputs % blocks.outputs == 0 and 8 * splits * blocks.warps * span == d
+    form: dict[str, Any] = {"BITS": 8, "BLOCK": 0, "GROUP": 0, "DECODE": None}
+    alone = b == 1 and isinstance(matrix, Matrix4)
+    if isinstance(matrix, Matrix4):
+        ptx = halves(matrix.table) if alone else decoder(matrix.table, x.dtype)
+        ptx_or_none = None if triton.knobs.runtime.interpret else ptx
+        form = {"BITS": 4, "BLOCK": matrix.block, "GROUP": matrix.group, "DECODE": ptx_or_none}
+    if alone:
+        span = triton.cdiv(triton.cdiv(d, 8), splits * blocks.words) * blocks.words
+        even = outputs % blocks.outputs == 0 and 8 * splits * span == d
+    return form | {
+        "O": outputs, "D": d, "OUTPUTS": blocks.outputs, "ROWS": 1 if alone else max(8, triton.next_power_of_2(b)),
+        "WORDS": blocks.words, "SPAN": span, "WARPS": blocks.warps, "STAGES": blocks.stages if narrow else 1, "EVEN": even,
+        "COMBED": combed, "AHEAD": AHEAD and even and pdl and not alone, "PDL": pdl, "num_warps": blocks.warps,
+        "launch_pdl": pdl,
+    }  # fmt: skip
+
+
+@triton.jit
+def _ahead(m, o, split, O: tl.constexpr, LINE: tl.constexpr, BYTES: tl.constexpr):
+    """Ask for BYTES of these outputs' rows of LINE bytes while the kernel before still runs: they go as far as the L2 cache."""
+    at = m[0].to(tl.int64) + tl.minimum(o, O - 1).to(tl.int64) * LINE + split * BYTES
+    tl.inline_asm_elementwise(
+        "{ .reg .u32 n; mov.u32 n, $2; cp.async.bulk.prefetch.L2.global [$1], n; mov.u32 $0, 0; }", "=r,l,r",
+        [at, tl.full(at.shape, BYTES, tl.int32)], dtype=tl.int32, is_pure=False, pack=1,
+    )  # fmt: skip
+
+
+@triton.jit
+def _begin(
+    m, split, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr,
+    SPAN: tl.constexpr, WARPS: tl.constexpr, AHEAD: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """This program's outputs and all rows; when it returns, the kernel before has ended, but for one row: `row4` waits."""
+    release(PDL)
+    o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
+    if AHEAD:
+        _ahead(m, o, split, O, D * BITS // 8, SPAN * WARPS * BITS)
+    if ROWS > 1:
+        wait(PDL)
+    return o, r
+
+
+@triton.jit
+def _product(
+    x, m, o, r, b, stride, split, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr,
+    GROUP: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr,
+    WARPS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr,
+    PDL: tl.constexpr,
+):  # fmt: skip
+    if ROWS == 1:
+        y = row4(x, m, o, split, O, D, BLOCK, GROUP, OUTPUTS, WORDS, SPAN, EVEN, COMBED, DECODE, PDL)
+    elif BITS == 4:
+        y = product4(
+            x, m, o, r, b, stride, split, O, D, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
+        )  # fmt: skip
+    else:
+        y = product8(x, m, o, r, b, stride, split, O, D, OUTPUTS, ROWS, WORDS * 8, SPAN * 8, WARPS, STAGES, EVEN)
+    return y
+
+
+@triton.jit
+def _plain(
+    x, m, bias, multiplier, residual, out, b, stride, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr,
+    BLOCK: tl.constexpr, GROUP: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr,
+    SPAN: tl.constexpr, WARPS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr,
+    DECODE: tl.constexpr, AHEAD: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """out = residual + multiplier · (x Wᵀ + bias)."""
+    o, r = _begin(m, 0, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
+    y = _product(
+        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE,
+        PDL,
+    )  # fmt: skip
+    if bias is not None:
+        y += of_output(bias, o, O)
+    y *= multiplier
+    at, inside = r[None, :] * O + o[:, None], (o < O)[:, None] & (r < b)[None, :]
+    if residual is not None:
+        y += tl.load(residual + at, mask=inside, other=0.0).to(tl.float32)
+    tl.store(out + at, y.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _parts(
+    x, m, parts, b, stride, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, WARPS: tl.constexpr,
+    STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr, AHEAD: tl.constexpr,
+    PDL: tl.constexpr,
+):  # fmt: skip
+    """parts[split] = x Wᵀ over the columns of this split."""
+    split = tl.program_id(1)
+    o, r = _begin(m, split, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
+    y = _product(
+        x, m, o, r, b, stride, split, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED,
+        DECODE, PDL,
+    )  # fmt: skip
+    tl.store(parts + (split * b + r[None, :]) * O + o[:, None], y, mask=(r < b)[None, :] & (o < O)[:, None])
+
+
+@triton.jit
+def _pair(
+    x, m, x_2, m_2, out, O: tl.constexpr, OUTPUTS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr, DECODE: tl.constexpr, D_2: tl.constexpr,
+    BLOCK_2: tl.constexpr, GROUP_2: tl.constexpr, WORDS_2: tl.constexpr, SPAN_2: tl.constexpr, EVEN_2: tl.constexpr,
+    DECODE_2: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """out = W x + W' x'."""
+    release(PDL)
+    o = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS)
+    y = row4(x, m, o, 0, O, D, BLOCK, GROUP, OUTPUTS, WORDS, SPAN, EVEN, True, DECODE, PDL)
+    y += row4(x_2, m_2, o, 0, O, D_2, BLOCK_2, GROUP_2, OUTPUTS, WORDS_2, SPAN_2, EVEN_2, True, DECODE_2, PDL)
+    tl.store(out + o[:, None], y, mask=(o < O)[:, None])
+
+
+@triton.jit
+def _gated(
+    x, m, bias, multiplier, out, b, stride, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr,
+    GROUP: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr,
+    WARPS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr,
+    AHEAD: tl.constexpr, PDL: tl.constexpr, OUT_COMBED: tl.constexpr,
+):  # fmt: skip
+    """out = (U x) · SiLU(multiplier · G x), W (2·O, D) = G over U."""
+    o, r = _begin(m, 0, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
+    gate = _product(
+        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE,
+        PDL,
+    )  # fmt: skip
+    y = _product(
+        x, m, o + O, r, b, stride, 0, 2 * O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED,
+        DECODE, PDL,
+    )  # fmt: skip
+    if bias is not None:
+        gate += of_output(bias, o, O)
+        y += of_output(bias + O, o, O)
+    y *= silu(multiplier * gate)
+    at = r[None, :] * O + comb(o, O, OUT_COMBED)[:, None]
+    tl.store(out + at, y.to(out.dtype.element_ty), mask=(o < O)[:, None] & (r < b)[None, :])
+
+
+@triton.jit
+def _convolved(
+    x, m, bias, scale, out, conv_weight, conv_bias, state, active, first, b, stride, C: tl.constexpr, K: tl.constexpr,
+    O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, OUTPUTS: tl.constexpr,
+    ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, WARPS: tl.constexpr, STAGES: tl.constexpr,
+    EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr, AHEAD: tl.constexpr, PDL: tl.constexpr,
+):  # fmt: skip
+    """out = scale ∘ (x Wᵀ + bias), of which the outputs first … first+C−1 go through the convolution."""
+    o, r = _begin(m, 0, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
+    y = _product(
+        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE,
+        PDL,
+    )  # fmt: skip
+    if bias is not None:
+        y += of_output(bias, o, O)
+    if scale is not None:
+        y *= of_output(scale, o, O)
+    inside = (o < O)[:, None] & (r < b)[None, :]
+    kept, total, newest, writes = window(state, conv_weight, conv_bias, active, o, r[None, :], inside, first, C, K)
+    y = convolved(y, kept, total, newest, writes, state, o, r[None, :], inside, first, C, K)
+    tl.store(out + r[None, :] * O + o[:, None], y.to(out.dtype.element_ty), mask=inside)
