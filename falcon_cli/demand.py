@@ -116,7 +116,7 @@ class BatchOptions(Group):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """All of it, but for the prompts. `cache` is the file of a kept document, `constraint` the form that answers are to have."""
+    """All of it, but for the prompts. `cache` is the file of a kept document, `constraint` the form of all answers."""
 
     wording: Wording
     template: TemplateOptions

@@ -126,7 +126,7 @@ def _refuse(fields: Mapping[str, Any], shape: Shape) -> None:
     for name, value in fields.items():
         if name in _KNOWN:
             continue
-        if shape != "row" and name in _UNFOLLOWED and value not in (None, False, {}, [], "auto", "none", {"type": "text"}):
+        if shape != "row" and name in _UNFOLLOWED and value not in (None, False, {}, [], "auto", "none"):
             raise InvalidRequest(f"falcon does not follow {name}", "leave it out")
         if near := get_close_matches(name, _KNOWN, n=1, cutoff=0.85):
             raise InvalidRequest(f"the row has a field {name!r}", f"did you mean {near[0]!r}?")
