@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falcon_cli import console, log, signals
+from falcon_cli.constraint import tell_of_cuts
 from falcon_cli.demand import AnswerOptions, Demand
 from falcon_cli.exit import ExitCode
 from falcon_cli.forms import Block, Document, Lines, Text
@@ -72,6 +73,8 @@ def complete(words: Words, demand: Demand) -> ExitCode:
         else:
             completions = [form.end(completions[0])]
     beginning.keep(quiet=output.quiet)
+    if demand.constraint is not None and not output.quiet:
+        tell_of_cuts(sum(each.reason == "length" for each in finished))
     for each in finished:
         stats = each.stats
         log.write(f"finished ({each.reason}): {stats.prompt_tokens} tokens in, {stats.completion_tokens} tokens out")

@@ -139,13 +139,20 @@ class Request:
     """One completion to make: the prompt as token ids (at least one), how to draw, and the form of the answer, if it is to
     have one.
 
-    A constrained answer that ends with "stop", by itself and not by a stop string, has its form; one that ends with "length" or
-    "interrupt" is the beginning of such a one.
+    A constrained answer that ends with "stop" has its form; one that ends with "length" or "interrupt" is the beginning of such
+    a one. Raises `InvalidRequest` for a constraint beside stop strings or `ignore_eos`: neither leaves the form whole.
     """
 
     prompt_ids: tuple[int, ...]
     sampling: SamplingParams = SamplingParams()
     constraint: Constraint | None = None
+
+    def __post_init__(self) -> None:
+        if self.constraint is not None:
+            for name, given in (("ignore_eos", self.sampling.ignore_eos), ("stop", bool(self.sampling.stop))):
+                if given:
+                    what = f"an answer that is held to a form ends where that ends, so {name} has no place"
+                    raise InvalidRequest(what, f"leave out {name}, or the form")
 
 
 @dataclass(frozen=True, slots=True)

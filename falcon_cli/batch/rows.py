@@ -209,7 +209,7 @@ def _constraint(fields: Mapping[str, Any]) -> Constraint | None:
             raise InvalidRequest("regex is no text")
         return Constraint("regex", value)
     if named[0] == "json_schema":
-        return Constraint("json_schema", json.dumps(value))
+        return _schema(value)
     return _response_format(value)
 
 
@@ -225,7 +225,13 @@ def _response_format(value: Any) -> Constraint | None:
             "falcon does not follow this response_format",
             'write {"type": "json_schema", "json_schema": {"name": "…", "schema": {…}}} or {"type": "json_object"}',
         )
-    return Constraint("json_schema", json.dumps(outer["schema"]))
+    return _schema(outer["schema"])
+
+
+def _schema(value: Any) -> Constraint:
+    if not isinstance(value, dict | bool):
+        raise InvalidRequest("the JSON schema is no object", 'write it as it is, without quotes around it: {"type": …}')
+    return Constraint("json_schema", json.dumps(value))
 
 
 def _tools(fields: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...] | None:

@@ -66,7 +66,8 @@ def generate(
         argument = prompt
     mode: Mode = "chat" if chat else "raw" if raw else "auto"
     wording = Wording.of(template, mode=mode, prefill=prefill_response)
-    demand = Demand(wording, template, answer, model, sampling, output, prompt_cache, read_constraint(constraint))
+    held = read_constraint(constraint, sampling, answer)
+    demand = Demand(wording, template, answer, model, sampling, output, prompt_cache, held)
     if batch.check_together(answer, prompted=argument is not None or prompt_file is not None):
         from falcon_cli.batch import answer_rows
 

@@ -204,8 +204,6 @@ class Engine:
             return None
         if self._new_matcher is None:
             raise InvalidRequest("this engine cannot hold an answer to a form")
-        if request.sampling.ignore_eos:
-            raise InvalidRequest("an answer that is held to a form ends where that ends, so ignore_eos has no place")
         return self._new_matcher(request.constraint)
 
     def _enqueue(self, answer: Answer, *siblings: Answer) -> None:

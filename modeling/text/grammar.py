@@ -6,6 +6,7 @@ bytes, so the text that it admits is the text that comes out, character for char
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from types import ModuleType
@@ -128,13 +129,15 @@ def _llguidance() -> ModuleType:
 
 def _grammar(constraint: Constraint) -> str:
     matcher = _llguidance().LLMatcher
+    if half := re.search("[\ud800-\udfff]", constraint.source):
+        raise _refused(constraint, f"its character {half.start() + 1} is half a character")
     if constraint.kind == "regex":
         return str(matcher.grammar_from_regex(constraint.source))
     source = _BOOLEANS.get(constraint.source.strip(), constraint.source)
     try:
         return str(matcher.grammar_from_json_schema(source, overrides={"whitespace_pattern": SPACES}))
     except ValueError as error:
-        raise _refused(constraint, str(error)) from None
+        raise _refused(constraint, str(error) if source.lstrip().startswith("{") else "it is no JSON object") from None
 
 
 def _refused(constraint: Constraint, why: str) -> InvalidRequest:
