@@ -206,7 +206,7 @@ def _constraint(fields: Mapping[str, Any]) -> Constraint | None:
     value = fields[named[0]]
     if named[0] == "regex":
         if not isinstance(value, str):
-            raise InvalidRequest("regex is no text")
+            raise InvalidRequest("regex is no text", 'write {"regex": "…"}')
         return Constraint("regex", value)
     if named[0] == "json_schema":
         return _schema(value)

@@ -54,7 +54,7 @@ def generate(
     The completion goes to stdout as it is made, and ends with a newline. Ctrl-C stops it and keeps what there is (exit 130).
 
     With --json-schema or --regex each token is drawn among those that keep to the form: an answer that ends by itself has it;
-    one that --max-tokens cut off (finish_reason "length") is the beginning of such a one.
+    one that --max-tokens cut off (finish_reason "length", and a note) is the beginning of such a one.
 
     With --input-file there is a prompt in each line, and a JSON object in each line of the output: `falcon help batch`.
     """

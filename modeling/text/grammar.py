@@ -1,13 +1,15 @@
 """What an answer may look like: a JSON schema or a regular expression, held token by token through llguidance.
 
 llguidance is asked after each token which ones may follow, as one bit for each id of the vocabulary. It knows tokens by their
-bytes, so the text that it admits is the text that comes out, character for character. It is imported by the first constraint.
+bytes, so the text that it admits is the text that comes out, character for character. What a form leaves no choice about is
+spelt by the tokens that the tokenizer would take. llguidance is imported by the first constraint, and never calls back: an
+exception of ours (Ctrl-C) would be lost in it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -38,23 +40,22 @@ def check(constraint: Constraint) -> None:
 class Grammars:
     """Makes the matchers of one model.
 
-    `vocabulary` gives the bytes of each id: the model's logits are as many, and an id without bytes is never drawn. It is asked
-    once, by the first constraint. Nor are `special_ids` ever drawn, but for `stop_ids`, which end the text where it may end.
+    `tokenizer` gives its tokenizer.json, as `modeling.text.stream.bytewise` does; it is asked once, by the first constraint.
+    Logits are `size` wide. Ids that the tokenizer does not name or calls special are never drawn, but for `stop_ids`, which end
+    the text where it may end.
     """
 
-    def __init__(
-        self, vocabulary: Callable[[], Sequence[bytes]], special_ids: Collection[int], stop_ids: Collection[int]
-    ) -> None:
-        self._vocabulary = vocabulary
-        self._special_ids = frozenset(special_ids)
-        self._stop_ids = sorted(stop_ids)
+    def __init__(self, tokenizer: Callable[[], str], size: int, stop_ids: Collection[int]) -> None:
+        self._read = tokenizer
+        self._size = size
+        self._stop_ids = sorted(id for id in stop_ids if id < size)
         self._tokenizer: Any = None
         self._first = lru_cache(maxsize=64)(self._compile)
 
     def matcher(self, constraint: Constraint) -> Matcher:
-        """One for a new answer. Raises `InvalidRequest` as `check` does, and for a vocabulary that is not made of bytes."""
+        """One for a new answer. Raises `InvalidRequest` as `check` and `bytewise` do."""
         first = self._first(constraint)
-        return Matcher(first.deep_copy(), self._tokenizer.vocab_size)
+        return Matcher(first.deep_copy(), self._size)
 
     def _compile(self, constraint: Constraint) -> Any:
         llguidance = _llguidance()
@@ -62,9 +63,12 @@ class Grammars:
         if self._tokenizer is None:
             if not self._stop_ids:
                 raise InvalidRequest("this model names no token that ends an answer, so none can be held to a form")
-            words = _Words(self._vocabulary(), self._special_ids, self._stop_ids)
-            ends = [id for id in self._stop_ids if id < len(words.tokens)]
-            self._tokenizer = llguidance.LLTokenizer(llguidance.TokenizerWrapper(words), eos_token=ends)
+            try:
+                self._tokenizer = llguidance.LLTokenizer(self._read(), n_vocab=self._size, eos_token=self._stop_ids)
+            except ValueError as error:
+                raise InvalidRequest(
+                    f"llguidance does not understand the model's tokenizer: {_first_line(str(error))}"
+                ) from None
         matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
         if matcher.is_error():
             raise _refused(constraint, matcher.get_error())
@@ -102,27 +106,11 @@ class Matcher:
         self.failure = self.failure or _first_line(self._matcher.get_error()) or why
 
 
-class _Words:
-    """A vocabulary as llguidance's wrapper reads it."""
-
-    bos_token_id = None
-
-    def __init__(self, tokens: Sequence[bytes], special_ids: Collection[int], stop_ids: Sequence[int]) -> None:
-        self.tokens = tokens
-        self.eos_token_id = stop_ids[0]
-        self.special_token_ids = sorted(id for id in {*special_ids, *stop_ids} if id < len(tokens))
-        self._single = {token: id for id, token in enumerate(tokens) if len(token) == 1}
-
-    def __call__(self, text: bytes) -> list[int]:
-        """Bytes → ids, one by one: only tokens that a grammar forces would be spelt by it, and falcon forces none."""
-        return [self._single[text[i : i + 1]] for i in range(len(text)) if text[i : i + 1] in self._single]
-
-
 def _llguidance() -> ModuleType:
     try:
         import llguidance
     except ImportError:
-        what = "an answer can be held to a form only with llguidance, which is not installed"
+        what = "holding an answer to a form needs llguidance, which is not installed"
         raise InvalidRequest(what, "pip install 'falcon-cli[schema]'") from None
     return llguidance
 

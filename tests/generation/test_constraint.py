@@ -185,12 +185,15 @@ def test_samples_of_one_prompt_are_each_held_to_the_form(make_engine) -> None:
     [
         (Constraint("regex", "[0-"), "unclosed character class"),
         (Constraint("regex", "a(?=b)"), "look-around"),
+        (Constraint("regex", "a\udcff"), "character 2 is half a character"),
         (Constraint("json_schema", "{oops"), "JSON schema cannot be followed"),
+        (Constraint("json_schema", '["type"]'), "no JSON object"),
+        (Constraint("json_schema", '{"items":' * 9999 + "{}" + "}" * 9999), "recursion"),
         (Constraint("json_schema", '{"type": "zork"}'), "Invalid type: zork"),
         (Constraint("json_schema", '{"type": "array", "uniqueItems": true}'), "uniqueItems"),
         (Constraint("json_schema", "false"), "Unsatisfiable"),
     ],
-    ids=lambda value: str(getattr(value, "source", "")),
+    ids=lambda value: ascii(getattr(value, "source", ""))[:20],
 )
 def test_a_form_that_cannot_be_followed_is_refused_in_one_line(make_engine, constraint, why) -> None:
     engine, _ = make_engine()
@@ -200,9 +203,10 @@ def test_a_form_that_cannot_be_followed_is_refused_in_one_line(make_engine, cons
         assert "\n" not in str(caught.value) and caught.value.hint
 
 
-def test_ignoring_the_end_contradicts_a_form(make_engine) -> None:
-    with pytest.raises(InvalidRequest, match="ignore_eos"):
-        make_engine()[0].submit(request(Constraint("regex", "a"), ignore_eos=True))
+@pytest.mark.parametrize("sampling", [{"ignore_eos": True}, {"stop": ("a",)}], ids=str)
+def test_what_would_not_leave_the_form_whole_contradicts_it(sampling) -> None:
+    with pytest.raises(InvalidRequest, match=next(iter(sampling))):
+        request(Constraint("regex", "a"), **sampling)
 
 
 def test_an_answer_whose_form_is_lost_fails_alone(make_engine, monkeypatch) -> None:
