@@ -11,7 +11,7 @@ import typer
 from falcon_cli.options import ANEW, Group, ModelOptions, OutputOptions, SamplingOptions, TemplateOptions
 from falcon_cli.wording import Wording
 from modeling.errors import InvalidRequest
-from modeling.messages import SamplingParams
+from modeling.messages import Constraint, SamplingParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,21 @@ class AnswerOptions(Group):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConstraintOptions(Group):
+    """What form the answer is held to."""
+
+    json_schema: Annotated[
+        str | None, typer.Option(metavar="SCHEMA", help="Let the answer be JSON that this schema describes."), ANEW
+    ] = None
+    json_schema_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same, with the schema in a file."), ANEW
+    ] = None
+    regex: Annotated[
+        str | None, typer.Option("--regex", metavar="REGEX", help="Let the whole answer match this regular expression."), ANEW
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions(Group):
     """A file of prompts, and how it is worked through."""
 
@@ -101,7 +116,7 @@ class BatchOptions(Group):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """All of it, but for the prompts. `cache` is the file of a kept document."""
+    """All of it, but for the prompts. `cache` is the file of a kept document, `constraint` the form of all answers."""
 
     wording: Wording
     template: TemplateOptions
@@ -110,3 +125,4 @@ class Demand:
     sampling: SamplingOptions
     output: OutputOptions
     cache: Path | None = None
+    constraint: Constraint | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falcon_cli import console, log, signals
+from falcon_cli.constraint import tell_of_cuts
 from falcon_cli.demand import AnswerOptions, Demand
 from falcon_cli.exit import ExitCode
 from falcon_cli.forms import Block, Document, Lines, Text
@@ -42,14 +43,14 @@ def complete(words: Words, demand: Demand) -> ExitCode:
             prompt, beginning = _prompt(words, demand, opened)
             positions = opened.info.max_positions
             room = None if positions is None else positions - len(prompt.ids)
-            request = Request(prompt.ids, answer.reporting(demand.sampling.over(opened.defaults, room)))
+            request = Request(prompt.ids, answer.reporting(demand.sampling.over(opened.defaults, room)), demand.constraint)
             progress.close()
             if demand.template.show_prompt:
                 console.note(prompt.text)
             if answer.echo:
                 shown = words.text if prompt.text == words.text else f"{words.text}\n\n{demand.wording.prefill}"
                 write(shown)
-            form = _form(answer, write, opened, prompt, hides=demand.template.hide_thinking)
+            form = _form(answer, write, opened, prompt.thinking and not demand.constraint, hides=demand.template.hide_thinking)
             form.begin(demand.model.chosen, request)
             finished = _run(opened, request, answer.num_samples, beginning, progress, form)
         finally:
@@ -72,6 +73,8 @@ def complete(words: Words, demand: Demand) -> ExitCode:
         else:
             completions = [form.end(completions[0])]
     beginning.keep(quiet=output.quiet)
+    if demand.constraint is not None and not output.quiet:
+        tell_of_cuts(sum(each.reason == "length" for each in finished))
     for each in finished:
         stats = each.stats
         log.write(f"finished ({each.reason}): {stats.prompt_tokens} tokens in, {stats.completion_tokens} tokens out")
@@ -146,11 +149,11 @@ def _tell(text: str, quiet: bool) -> None:
         console.notice(text)
 
 
-def _form(answer: AnswerOptions, write: Writer, opened: OpenModel, prompt: Prompt, *, hides: bool) -> Text | Samples:
+def _form(answer: AnswerOptions, write: Writer, opened: OpenModel, thinks: bool, *, hides: bool) -> Text | Samples:
     """The form that is asked for."""
     count, ids, extracts = answer.num_samples, answer.return_ids, answer.extract
     spell: Spelling | None = lru_cache(1 << 16)(opened.spell) if answer.logprobs is not None else None
-    thinking = [Thinking(opened=prompt.thinking) for _ in range(count)]
+    thinking = [Thinking(opened=thinks) for _ in range(count)]
     if count == 1:
         if answer.json:
             return Document(write, thinking[0], hides=hides, with_ids=ids, extracts=extracts, spell=spell)

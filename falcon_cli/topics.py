@@ -111,6 +111,11 @@ position alone. Without it the seed is random, and --json tells it.
 An answer ends when the model ends it, at a --stop text (which is not part of
 the answer), or after --max-tokens N (1024; -1: no limit). --ignore-eos goes on
 when the model wants to end.
+
+With --json-schema, --json-schema-file or --regex only tokens that keep to the
+form are drawn, after penalties and before all filters; the answer may end only
+where the form does. What --max-tokens cuts off is the beginning of it: the
+finish reason is "length", and a note says so. --logprobs are the model's own.
 """
 
 SESSIONS = """\
@@ -154,8 +159,9 @@ The third is a row of OpenAI's batches.
 
 A row may set max_tokens, temperature, top_k, top_p, min_p, typical_p,
 repeat_penalty, repeat_last_n, presence_penalty, frequency_penalty, seed, stop,
-ignore_eos, n, logprobs and tools for itself; a name that is nearly one of these
-is an error. A row without an id has the number of its line. `-i -` is a pipe.
+ignore_eos, n, logprobs and tools for itself, and the form of its answer: regex,
+json_schema or OpenAI's response_format. A name that is nearly one of these is
+an error. A row without an id has the number of its line. `-i -` is a pipe.
 
 A line of the output is {"id", "text", "finish_reason", …} or {"id", "error"}.
 Rows of OpenAI's are answered in its shape, with the prompt of a completion fed

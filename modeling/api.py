@@ -48,7 +48,8 @@ from modeling.roofline import roofline
 from modeling.scores import CONTEXT, VERIFY_CONTEXT, ScoreRequest, ScoreResult
 from modeling.state import ModelState, Snapshot
 from modeling.text.chat import ChatFormat
-from modeling.text.stream import StreamDecoder, spell
+from modeling.text.grammar import Grammars
+from modeling.text.stream import StreamDecoder, bytewise, spell
 from modeling.text.tokenizer import Tokenizer
 from modeling.timings import Plan, Result
 
@@ -175,7 +176,9 @@ def open_model(
     slots = slots or suitable_slots(model)
     runner = Runner(model, slots, prefill_chunk(spec), context or affordable_context(model, slots))
     stop_ids = defaults.stop_ids | tokenizer.end_of_turn_ids
-    engine = Engine(runner, lambda: StreamDecoder(tokenizer), stop_ids, progress, _programs(model, runner))
+    grammars = Grammars(lambda: bytewise(tokenizer), runner.vocab_size, stop_ids)
+    programs = _programs(model, runner)
+    engine = Engine(runner, lambda: StreamDecoder(tokenizer), stop_ids, progress, programs, grammars.matcher)
     info = _describe(checkpoint, model, runner, _notices(model, runner, defaults))
     return OpenModel(info, defaults.sampling, tokenizer, engine, checkpoint.folder)
 

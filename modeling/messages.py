@@ -18,6 +18,7 @@ from modeling.errors import FalconError, InvalidRequest
 DType = Literal["auto", "bfloat16", "float16", "float32"]
 Kernels = Literal["auto", "triton", "torch", "compile", "mamba-ssm"]
 Quantize = Literal["none", "nf4", "fp4", "int8"]
+Form = Literal["json_schema", "regex"]
 FinishReason = Literal["stop", "length", "interrupt"]
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -125,11 +126,33 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """The form that an answer is held to: `source` is a JSON schema as JSON text, or a regular expression that matches all of
+    the answer."""
+
+    kind: Form
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One completion to make: the prompt as token ids (at least one) and how to draw."""
+    """One completion to make: the prompt as token ids (at least one), how to draw, and the form of the answer, if it is to
+    have one.
+
+    A constrained answer that ends with "stop" has its form; one that ends with "length" or "interrupt" is the beginning of such
+    a one. Raises `InvalidRequest` for a constraint beside stop strings or `ignore_eos`: neither leaves the form whole.
+    """
 
     prompt_ids: tuple[int, ...]
     sampling: SamplingParams = SamplingParams()
+    constraint: Constraint | None = None
+
+    def __post_init__(self) -> None:
+        if self.constraint is not None:
+            for name, given in (("ignore_eos", self.sampling.ignore_eos), ("stop", bool(self.sampling.stop))):
+                if given:
+                    what = f"an answer that is held to a form ends where that ends, so {name} has no place"
+                    raise InvalidRequest(what, f"leave out {name}, or the form")
 
 
 @dataclass(frozen=True, slots=True)

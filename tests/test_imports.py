@@ -8,6 +8,7 @@ import sys
 import pytest
 
 HEAVY = "torch transformers accelerate huggingface_hub tokenizers safetensors numpy prompt_toolkit jinja2 pydantic rich".split()
+HEAVY += ["llguidance"]
 
 
 def imported_by(program: str, *arguments: str) -> set[str]:

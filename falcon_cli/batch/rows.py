@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from modeling.errors import FalconError, InvalidRequest
-from modeling.messages import Message
+from modeling.messages import Constraint, Message
 
 Shape = Literal["row", "chat.completion", "text_completion"]
 RowId = str | int
@@ -24,9 +24,9 @@ _REAL |= {"repeat_penalty": "repetition_penalty"}
 _MOST = sys.float_info.max
 _COUNT = {"n": "n", "num_samples": "n"}
 _KNOWN = (*_WHOLE, *_REAL, *_COUNT, "stop", "ignore_eos", "logprobs", "top_logprobs", "tools", "messages", "prompt", "id")
+_KNOWN += ("response_format", "json_schema", "regex")
 _UNFOLLOWED = (
     "logit_bias",
-    "response_format",
     "tool_choice",
     "functions",
     "function_call",
@@ -40,7 +40,8 @@ _UNFOLLOWED = (
 @dataclass(frozen=True, slots=True)
 class Row:
     """One prompt: `asked` is a text or a conversation; `raw` feeds the text as it stands. `options` are fields of
-    `SamplingOptions` that the row sets for itself, `samples` and `logprobs` what it wants of answers (None: as for all)."""
+    `SamplingOptions` that the row sets for itself, `samples`, `logprobs` and `constraint` what it wants of answers (None: as
+    for all)."""
 
     number: int
     id: RowId
@@ -51,6 +52,7 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
     samples: int | None = None
     logprobs: int | None = None
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ def _row(fields: Mapping[str, Any], number: int, row_id: RowId, shape: Shape) ->
     else:
         raise InvalidRequest("the prompt is no text", "write a prompt as a string, and several in a row each")
     raw = shape == "text_completion"
-    return Row(number, row_id, shape, asked, raw, _tools(fields), options, counts[0] if counts else None, _logprobs(fields))
+    count = counts[0] if counts else None
+    return Row(number, row_id, shape, asked, raw, _tools(fields), options, count, _logprobs(fields), _constraint(fields))
 
 
 def _refuse(fields: Mapping[str, Any], shape: Shape) -> None:
@@ -123,7 +126,7 @@ def _refuse(fields: Mapping[str, Any], shape: Shape) -> None:
     for name, value in fields.items():
         if name in _KNOWN:
             continue
-        if shape != "row" and name in _UNFOLLOWED and value not in (None, False, {}, [], "auto", "none", {"type": "text"}):
+        if shape != "row" and name in _UNFOLLOWED and value not in (None, False, {}, [], "auto", "none"):
             raise InvalidRequest(f"falcon does not follow {name}", "leave it out")
         if near := get_close_matches(name, _KNOWN, n=1, cutoff=0.85):
             raise InvalidRequest(f"the row has a field {name!r}", f"did you mean {near[0]!r}?")
@@ -191,6 +194,44 @@ def _logprobs(fields: Mapping[str, Any]) -> int | None:
     if wanted is True:
         return _whole("top_logprobs", fields.get("top_logprobs") or 0)
     return _whole("logprobs", wanted)
+
+
+def _constraint(fields: Mapping[str, Any]) -> Constraint | None:
+    """The form of the answer: as OpenAI has it, in `response_format`, or a `json_schema` or `regex` of the row's own."""
+    named = [name for name in ("response_format", "json_schema", "regex") if fields.get(name) is not None]
+    if not named:
+        return None
+    if len(named) > 1:
+        raise InvalidRequest(f"{named[0]} and {named[1]} contradict each other", "give one of the two")
+    value = fields[named[0]]
+    if named[0] == "regex":
+        if not isinstance(value, str):
+            raise InvalidRequest("regex is no text", 'write {"regex": "…"}')
+        return Constraint("regex", value)
+    if named[0] == "json_schema":
+        return _schema(value)
+    return _response_format(value)
+
+
+def _response_format(value: Any) -> Constraint | None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return Constraint("json_schema", '{"type": "object"}')
+    outer = value.get("json_schema") if kind == "json_schema" else None
+    if not isinstance(outer, dict) or "schema" not in outer:
+        raise InvalidRequest(
+            "falcon does not follow this response_format",
+            'write {"type": "json_schema", "json_schema": {"name": "…", "schema": {…}}} or {"type": "json_object"}',
+        )
+    return _schema(outer["schema"])
+
+
+def _schema(value: Any) -> Constraint:
+    if not isinstance(value, dict | bool):
+        raise InvalidRequest("the JSON schema is no object", 'write it as it is, without quotes around it: {"type": …}')
+    return Constraint("json_schema", json.dumps(value))
 
 
 def _tools(fields: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...] | None:

@@ -17,6 +17,7 @@ from falcon_cli.batch.meter import Meter
 from falcon_cli.batch.outbox import Outbox
 from falcon_cli.batch.rows import BadRow, Row, RowId, parse
 from falcon_cli.batch.source import Source
+from falcon_cli.constraint import tell_of_cuts
 from falcon_cli.demand import BatchOptions, Demand
 from falcon_cli.exit import ExitCode
 from falcon_cli.forms import Gathered
@@ -27,7 +28,7 @@ from falcon_cli.report import Completion, Spelling
 from falcon_cli.thinking import Thinking
 from falcon_cli.wording import Phrasing, Prompt
 from modeling.errors import FalconError, InvalidRequest
-from modeling.messages import Failed, Finished, Request, SamplingParams, Token
+from modeling.messages import Failed, Finished, Request, Token
 
 if TYPE_CHECKING:
     from modeling.api import OpenModel
@@ -64,6 +65,8 @@ def answer_rows(options: BatchOptions, demand: Demand) -> ExitCode:
     log.write(f"batch ended: {meter.told()}")
     if output.stats:
         console.note(meter.told())
+    if not output.quiet:
+        tell_of_cuts(batch.cut)
     if batch.stopped:
         return ExitCode.INTERRUPTED
     if failed and not output.quiet:
@@ -89,7 +92,7 @@ class Work:
     place: int
     size: int
     prompt: Prompt
-    sampling: SamplingParams
+    request: Request
     spelled: bool
     requests: tuple[int, ...]
     texts: list[Gathered]
@@ -114,6 +117,7 @@ class Batch:
         ordered: bool,
     ) -> None:
         self.stopped = False
+        self.cut = 0  # answers that have only the beginning of their form
         self._demand = demand
         self._opened = opened
         self._phrasing = phrasing
@@ -181,10 +185,12 @@ class Batch:
         asked = row.logprobs if row.logprobs is not None else demand.answer.logprobs
         if (reported := 0 if asked is None and count > 1 else asked) is not None:
             sampling = replace(sampling, logprobs=reported)
-        requests = opened.engine.submit_samples(Request(prompt.ids, sampling), count, start=start)
+        request = Request(prompt.ids, sampling, row.constraint or demand.constraint)
+        requests = opened.engine.submit_samples(request, count, start=start)
         hides = demand.template.hide_thinking
-        texts = [Gathered(Thinking(opened=prompt.thinking), hides=hides) for _ in requests]
-        work = Work(row, place, size, prompt, sampling, asked is not None, requests, texts, {}, left=count)
+        thinks = prompt.thinking and request.constraint is None
+        texts = [Gathered(Thinking(opened=thinks), hides=hides) for _ in requests]
+        work = Work(row, place, size, prompt, request, asked is not None, requests, texts, {}, left=count)
         self._works |= dict.fromkeys(requests, work)
 
     def _prompt(self, row: Row) -> tuple[Prompt, Saved | None]:
@@ -230,6 +236,8 @@ class Batch:
         if work.error is not None:
             self._refuse(work.row, work.place, work.size, work.error)
             return
+        if work.request.constraint is not None:
+            self.cut += sum(finished.reason == "length" for finished in work.ended.values())
         completions = [work.texts[place].end(self._completion(work, work.ended[place])) for place in range(len(work.texts))]
         self._write(work.place, self._fields(work, completions))
         self._meter.row(work.size, failed=False)
@@ -243,7 +251,7 @@ class Batch:
         return Completion(
             model=self._demand.model.chosen,
             info=self._opened.info,
-            sampling=work.sampling,
+            sampling=work.request.sampling,
             prompt_ids=work.prompt.ids,
             text="",
             finished=finished,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from falcon_cli.demand import AnswerOptions, BatchOptions, Demand
+from falcon_cli.constraint import read_constraint
+from falcon_cli.demand import AnswerOptions, BatchOptions, ConstraintOptions, Demand
 from falcon_cli.exit import ExitCode
 from falcon_cli.options import ModelOptions, OutputOptions, SamplingOptions, TemplateOptions, with_options
 from falcon_cli.prompt import read_words
@@ -37,6 +38,7 @@ def generate(
     batch: BatchOptions,
     template: TemplateOptions,
     answer: AnswerOptions,
+    constraint: ConstraintOptions,
     model: ModelOptions,
     sampling: SamplingOptions,
     output: OutputOptions,
@@ -51,6 +53,9 @@ def generate(
 
     The completion goes to stdout as it is made, and ends with a newline. Ctrl-C stops it and keeps what there is (exit 130).
 
+    With --json-schema or --regex each token is drawn among those that keep to the form: an answer that ends by itself has it;
+    one that --max-tokens cut off (finish_reason "length", and a note) is the beginning of such a one.
+
     With --input-file there is a prompt in each line, and a JSON object in each line of the output: `falcon help batch`.
     """
     if argument is not None and prompt is not None:
@@ -61,7 +66,8 @@ def generate(
         argument = prompt
     mode: Mode = "chat" if chat else "raw" if raw else "auto"
     wording = Wording.of(template, mode=mode, prefill=prefill_response)
-    demand = Demand(wording, template, answer, model, sampling, output, prompt_cache)
+    held = read_constraint(constraint, sampling, answer)
+    demand = Demand(wording, template, answer, model, sampling, output, prompt_cache, held)
     if batch.check_together(answer, prompted=argument is not None or prompt_file is not None):
         from falcon_cli.batch import answer_rows
 

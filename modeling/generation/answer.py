@@ -22,6 +22,19 @@ class Decoder(Protocol):
     def flush(self) -> str: ...
 
 
+class Matcher(Protocol):
+    """Holds an answer to its form. `modeling.text.grammar.Matcher` is one, and says more."""
+
+    failure: str
+
+    def take(self, id: int) -> None: ...
+
+    def bits(self) -> bytes: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+
 class Saved(Protocol):
     """A slot's memory, put aside: the record of its first `length` tokens. `modeling.state.Snapshot` is one."""
 
@@ -51,7 +64,8 @@ class Answer:
     `reading` is what it shares with other samples of the same prompt. `budget` is the most tokens the answer may have, None
     without a limit. `slot` is where its state is, −1 while it waits. `fed` counts the prompt tokens in the state; `reused` of
     them were there before, as those of `start` were. `marks` are numbers of prompt tokens at which the state is kept on the
-    way. `ended` is the finish reason as soon as a token (or a budget of 0) has decided it.
+    way. `matcher` holds it to its form, None if it may be anything. `ended` is the finish reason as soon as a token (or a
+    budget of 0) has decided it.
     """
 
     def __init__(
@@ -65,8 +79,10 @@ class Answer:
         keep: Callable[[Saved], None] | None = None,
         marks: Collection[int] = (),
         reading: Reading | None = None,
+        matcher: Matcher | None = None,
     ) -> None:
         self.id = id
+        self.matcher = matcher
         self.request = request
         self.reading = reading
         self.start = start
@@ -81,7 +97,7 @@ class Answer:
         self.prefill_seconds = 0.0
         self._stop: str | int | None = None
         self._decoder = decoder
-        self._matcher = StopMatcher(request.sampling.stop)
+        self._stops = StopMatcher(request.sampling.stop)
         self._stop_ids = () if request.sampling.ignore_eos else stop_ids
         self._submitted = perf_counter()
         self._first = self._last = self._submitted
@@ -123,6 +139,10 @@ class Answer:
             self.ended, self._stop = "stop", draw.id
         else:
             text = self._show(self._decoder.push(draw.id))
+            if self.matcher is not None:
+                self.matcher.take(draw.id)
+                if self.ended is None and self.matcher.complete:
+                    self.ended = "stop"
         if self.ended is None and len(self.token_ids) == self.budget:
             self.ended = "length"
         return Token(draw.id, text, draw.logprob, draw.alternatives)
@@ -131,7 +151,7 @@ class Answer:
         """The last event. What was held back is shown now, unless it completes a stop string after all."""
         text = "" if self._cut else self._show(self._decoder.flush())
         if not self._cut:
-            text += self._matcher.flush()
+            text += self._stops.flush()
         if reason == "interrupt":
             return Finished(reason, self._stats(), text, None, tuple(self.token_ids))
         return Finished("stop" if self._cut else reason, self._stats(), text, self._stop, tuple(self.token_ids))
@@ -148,7 +168,7 @@ class Answer:
 
     def _show(self, text: str) -> str:
         """Pass decoded text through the stop strings."""
-        shown, stop = self._matcher.push(text)
+        shown, stop = self._stops.push(text)
         if stop is not None:
             self.ended, self._stop = "stop", stop
         return shown

@@ -24,11 +24,12 @@ from time import perf_counter
 from torch import Tensor
 
 from modeling.errors import ContextExceeded, FalconError, InvalidRequest, NumericalFailure
-from modeling.generation.answer import Answer, Decoder, Reading, Saved
+from modeling.generation.answer import Answer, Decoder, Matcher, Reading, Saved
+from modeling.generation.masks import Masks
 from modeling.generation.runner import Programs, Runner
 from modeling.generation.sampling import Draw, Sampler
 from modeling.generation.steps import Ahead, Lockstep, Steps
-from modeling.messages import Failed, Finished, Progress, ProgressSink, Request, Token
+from modeling.messages import Constraint, Failed, Finished, Progress, ProgressSink, Request, Token
 from modeling.state import Cancelled
 
 Event = Token | Finished | Failed
@@ -52,11 +53,15 @@ class Engine:
         stop_ids: Collection[int],
         progress: ProgressSink | None = None,
         programs: Programs | None = None,
+        matcher: Callable[[Constraint], Matcher] | None = None,
     ) -> None:
-        """`programs` let the device run ahead of the host; without them they go in lockstep."""
+        """`programs` let the device run ahead of the host; without them they go in lockstep. `matcher` begins to hold an answer
+        to a form: it raises `InvalidRequest` for one that cannot be followed."""
         self.runner = runner
         self._new_decoder = decoder
         self._stop_ids = frozenset(stop_ids)
+        self._new_matcher = matcher
+        self._masks = Masks(runner.vocab_size, runner.device)
         self._sampler = Sampler(runner.slots, runner.vocab_size, runner.device)
         self._steps: Steps = Lockstep(runner, self._sampler)
         self._gather = 1
@@ -92,7 +97,8 @@ class Engine:
         last, which was drawn and never fed (of less, if it is cancelled before its first token). Before that, it receives the
         states behind as many prompt tokens as `marks` name.
 
-        Raises `InvalidRequest` (no prompt, ids outside the vocabulary) and `ContextExceeded` before anything is computed.
+        Raises `InvalidRequest` (no prompt, ids outside the vocabulary, a form that cannot be followed) and `ContextExceeded`
+        before anything is computed.
         """
         return self.submit_samples(request, 1, start=start, keep=keep, marks=marks)[0]
 
@@ -154,6 +160,7 @@ class Engine:
         request that fails, e.g. `NumericalFailure`.
         """
         self._check(request, start)
+        self._match(request)  # what is wrong with it is told now
         return self._generate(request, start, keep, marks)
 
     def _generate(
@@ -189,9 +196,18 @@ class Engine:
         marks: Collection[int] = (),
         reading: Reading | None = None,
     ) -> Answer:
-        budget = self._check(request, start)
+        budget, matcher = self._check(request, start), self._match(request)
         self._next_id += 1
-        return Answer(self._next_id - 1, request, self._new_decoder(), self._stop_ids, budget, start, keep, marks, reading)
+        decoder = self._new_decoder()
+        return Answer(self._next_id - 1, request, decoder, self._stop_ids, budget, start, keep, marks, reading, matcher)
+
+    def _match(self, request: Request) -> Matcher | None:
+        """What holds the answer to its form, if it is to have one."""
+        if request.constraint is None:
+            return None
+        if self._new_matcher is None:
+            raise InvalidRequest("this engine cannot hold an answer to a form")
+        return self._new_matcher(request.constraint)
 
     def _enqueue(self, answer: Answer, *siblings: Answer) -> None:
         with self._whole():
@@ -371,7 +387,7 @@ class Engine:
         try:
             for answer in answers:
                 self._sampler.join(answer.slot, answer.request.sampling, answer.request.prompt_ids)
-            draws = self._sampler.sample(logits[: len(answers)], first).fetch()
+            draws = self._sampler.sample(logits[: len(answers)], first, self._masks.of(answers)).fetch()
             for answer, draw in zip(answers, draws, strict=True):
                 self._steps.join(answer, draw.id)
         except BaseException as error:
@@ -429,6 +445,8 @@ class Engine:
             self._end(answer, answer.finish("interrupt"))
         elif not draw.finite:
             self._end(answer, Failed(_numerical_failure(answer)))
+        elif answer.matcher is not None and answer.matcher.failure:
+            self._end(answer, Failed(_lost_form(answer.matcher)))
         else:
             if answer.ended is None:  # it has, where the budget is 0
                 self._post(answer, answer.take(draw))
@@ -506,6 +524,10 @@ class Engine:
         """Whether the last event is there already. What a torn pass has posted, nobody has read."""
         events = self._private.get(answer.id) or (event for request_id, event in self._events if request_id == answer.id)
         return any(not isinstance(event, Token) for event in events)
+
+
+def _lost_form(matcher: Matcher) -> InvalidRequest:
+    return InvalidRequest(f"the answer cannot be held to its form any further: {matcher.failure}", "ask for a simpler one")
 
 
 def _numerical_failure(answer: Answer) -> NumericalFailure:

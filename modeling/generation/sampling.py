@@ -178,10 +178,15 @@ class Sampler:
             self._history.move(source, target)
 
     @torch.inference_mode()
-    def sample(self, logits: Tensor, first: int = 0) -> Draws:
-        """Draw one token for each of slots first … first+b−1: logits (b, v) fp32, which stay as they are."""
+    def sample(self, logits: Tensor, first: int = 0, allowed: Tensor | None = None) -> Draws:
+        """Draw one token for each of slots first … first+b−1: logits (b, v) fp32, which stay as they are.
+
+        Only ids in `allowed` (b, v) bool, at least one in each row, are drawn; None: any.
+        """
         plan = self.plan(first, first + logits.shape[0])
         scores = logits if plan.penalized is None else self._penalize(logits, plan)
+        if allowed is not None:
+            scores = scores.masked_fill(~allowed, -torch.inf)
         ids = self._choose(scores, plan)
         positions = self._positions[plan.first : plan.stop]
         if plan.penalized is not None:

@@ -8,8 +8,10 @@ step that feeds it. Ahead, the device feeds its own tokens back, and the host re
 
 So a row may be one token further on the device than the host knows. That is never too far: a row whose token is a stop id
 freezes itself there; nobody is sent ahead whose budget ends; and where only the host can see the end (a stop string) in a
-conversation whose state is kept, nobody runs ahead at all. A row that is cancelled takes the token that the device is reading
-already: its state is then the record of all its tokens, the last one included.
+conversation whose state is kept, nobody runs ahead at all. Nor does anybody beside a row that is held to a form: what it may
+draw next is known when its last token is. Its mask is made while the device feeds that token; then the draw follows. A row
+that is cancelled takes the token that the device is reading already: its state is then the record of all its tokens, the last
+one included.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from torch import Tensor
 
 from modeling.errors import MemoryExceeded
 from modeling.generation.answer import Answer
+from modeling.generation.masks import Masks
 from modeling.generation.runner import Programs, Runner, memory_errors
 from modeling.generation.sampling import Draw, Draws, Plan, Sampler
 from modeling.graph import Captured
@@ -61,13 +64,15 @@ class Lockstep:
     def __init__(self, runner: Runner, sampler: Sampler) -> None:
         self._runner = runner
         self._sampler = sampler
+        self._masks = Masks(runner.vocab_size, runner.device)
 
     def join(self, answer: Answer, id: int) -> None:
         """Nothing to do: ids go in with each step."""
 
     def next(self, answers: Sequence[Answer]) -> Outcome:
+        allowed = self._masks.beside(answers)
         logits = self._runner.decode([answer.token_ids[-1] for answer in answers])
-        return answers, self._sampler.sample(logits).fetch()
+        return answers, self._sampler.sample(logits, allowed=allowed()).fetch()
 
     def move(self, source: int, target: int) -> None:
         """The runner's state has moved, and that is all there is."""
@@ -98,6 +103,7 @@ class Ahead:
         self._state = runner.state
         self._programs = programs
         self._sampler = sampler
+        self._masks = Masks(runner.vocab_size, runner.device)
         self._flight: Flight | None = None
         self._pages: list[list[int]] = [[] for _ in range(runner.slots)]  # as the device knows them
         self._draw: tuple[Plan, int, Captured[Draws]] | None = None
@@ -155,7 +161,7 @@ class Ahead:
 
     def _may_run_ahead(self, answers: Sequence[Answer], flight: Flight) -> bool:
         """Whether each row will surely need the token behind the one that is on its way, or can do with it."""
-        return all(
+        return not self._masks.concern((*answers, *flight.answers)) and all(
             (answer.budget is None or len(answer.token_ids) + (answer in flight.answers) < answer.budget)
             and not (answer.keep is not None and answer.request.sampling.stop)
             for answer in answers
@@ -175,7 +181,8 @@ class Ahead:
             for slot in range(rows):
                 self._tell_pages(slot)
             logits = self._programs.run(rows)[:rows]
-            draws = self._drawing(logits)()
+            allowed = self._masks.of(answers)  # made while the device is busy, which waits for nothing else
+            draws = self._drawing(logits)() if allowed is None else self._sample(logits, allowed)
         return Flight(tuple(answers), draws.to_host(), _landing(logits.device))
 
     def _drawing(self, logits: Tensor) -> Captured[Draws]:
@@ -190,9 +197,9 @@ class Ahead:
     def _pick(self, logits: Tensor) -> Draws:
         return Draws(*self._programs.pick(logits, self._stops, self._heeds[: len(logits)]))
 
-    def _sample(self, logits: Tensor) -> Draws:
+    def _sample(self, logits: Tensor, allowed: Tensor | None = None) -> Draws:
         """Make what was drawn the next tokens; whom a stop id ends takes no further part."""
-        draws, rows, inputs = self._sampler.sample(logits), len(logits), self._programs.inputs
+        draws, rows, inputs = self._sampler.sample(logits, allowed=allowed), len(logits), self._programs.inputs
         active = inputs.active[:rows]
         inputs.lengths[:rows].add_(active)
         stopped = (draws.ids[:, None] == self._stops).any(-1) & self._heeds[:rows]

@@ -12,6 +12,7 @@ import json
 import re
 from typing import Protocol
 
+from modeling.errors import InvalidRequest
 from modeling.text.tokenizer import Tokenizer, tidy_spaces
 
 REPLACEMENT = "\ufffd"
@@ -51,6 +52,26 @@ def spell(tokenizer: Tokenizer, id: int) -> tuple[str, bytes]:
     decoder = _pieces_of(tokenizer)
     text = decoder.push(id) + decoder.flush()
     return text, decoder.bytes_of(piece) if isinstance(decoder, _BytePieces) else text.encode()
+
+
+def bytewise(tokenizer: Tokenizer) -> str:
+    """The tokenizer.json of a byte-level vocabulary, for which text becomes bytes and nothing else: names of special tokens
+    are spelt like any other word.
+
+    Raises `InvalidRequest` for a tokenizer whose tokens mean one thing here and another there: word pieces, tidied spaces.
+    """
+    if tokenizer.tidies_spaces or not isinstance(_pieces_of(tokenizer), _BytePieces):
+        raise InvalidRequest("an answer can be held to a form only by a byte-level vocabulary, as all Falcon models have")
+    fields = json.loads(tokenizer.backend.to_str())
+    added, model = fields["added_tokens"], fields["model"]
+    hidden = {token["content"]: token["id"] for token in added if token["id"] in tokenizer.special_ids}
+
+    def spelt(name: str) -> str:
+        return "\ufdd0" * 8 + str(hidden[name]) if name in hidden else name  # of a character that no text has
+
+    model["vocab"] = {spelt(name): id for name, id in model["vocab"].items()}
+    fields["added_tokens"] = [token | {"content": spelt(token["content"])} for token in added]
+    return json.dumps(fields | {"post_processor": None})
 
 
 class _Pieces(Protocol):

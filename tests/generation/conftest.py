@@ -14,14 +14,31 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
 from modeling.decode.inputs import StepInputs
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
+from modeling.text.grammar import Grammars
+from modeling.text.stream import byte_alphabet
 
 V = 256
 EOS = 0
+SPECIAL = (EOS, 1)  # 1 ends nothing
+
+
+def byte_tokenizer() -> str:
+    """A tokenizer.json whose ids are bytes, but for special ones."""
+    vocab = {sign: byte for sign, byte in byte_alphabet().items() if byte not in SPECIAL}
+    model = models.BPE(vocab={f"<{id}>": id for id in SPECIAL} | vocab, merges=[])
+    backend = Tokenizer(model)
+    backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    backend.add_special_tokens([f"<{id}>" for id in SPECIAL])
+    return backend.to_str()
+
+
+GRAMMARS = Grammars(byte_tokenizer, V, [EOS])
 
 Voice = Callable[[Sequence[int]], Tensor]
 
@@ -182,7 +199,8 @@ def _maker(*, ahead: bool) -> Make:
     ) -> tuple[Engine, ToyModel]:
         model = ToyModel(says(voice) if isinstance(voice, str | bytes) else voice, max_positions)
         runner = Runner(model, slots, prefill_chunk, context)
-        return Engine(runner, ByteDecoder, [EOS], programs=ToyPrograms(model, slots) if ahead else None), model
+        programs = ToyPrograms(model, slots) if ahead else None
+        return Engine(runner, ByteDecoder, [EOS], programs=programs, matcher=GRAMMARS.matcher), model
 
     return make
 

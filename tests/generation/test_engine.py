@@ -17,11 +17,14 @@ import pytest
 import torch
 
 import modeling.generation.engine
+import modeling.generation.masks
 import modeling.generation.steps
+import modeling.text.grammar
 from modeling.errors import ContextExceeded, FalconError, InvalidRequest, MemoryExceeded, NumericalFailure
-from modeling.messages import Failed, Finished, Request, SamplingParams, Token
+from modeling.messages import Constraint, Failed, Finished, Request, SamplingParams, Token
 
 EOS = 0
+PASS = modeling.generation.engine, modeling.generation.steps, modeling.generation.masks, modeling.text.grammar
 GREEDY = {"temperature": 0.0}
 MakeEngine = Callable[..., Any]
 
@@ -487,7 +490,7 @@ def test_an_interrupt_at_any_line_leaves_an_engine_that_answers(make_engine: Mak
         engine, model = make_engine(slots=2, prefill_chunk=3)
         one = engine.generate(ask(1, 2, 3, 4, max_tokens=4, ignore_eos=True))
         other = engine.generate(ask(3, max_tokens=3, ignore_eos=True))
-        with InterruptedAtLine(n, modeling.generation.engine, modeling.generation.steps) as interrupted:
+        with InterruptedAtLine(n, *PASS) as interrupted:
             for _ in itertools.zip_longest(one, other):
                 pass
         one.close()
@@ -511,10 +514,22 @@ def submit_prompts_read_together(engine: Any, kept: Any) -> list[int]:
     return [*ids, engine.submit(ask(8, 9, max_tokens=2), keep=[].append), engine.submit(ask(9, max_tokens=1))]
 
 
+def submit_answers_held_to_a_form(engine: Any, kept: Any) -> list[int]:
+    """Beside one that is free: two samples whose length runs out, and one that ends as soon as nothing may follow."""
+    sampling = SamplingParams(max_tokens=2)
+    ids = engine.submit_samples(Request((1, 2, 3, 4, 5), sampling, Constraint("regex", "[a-f]{9}")), 2, start=kept)
+    return [*ids, engine.submit(ask(8, 9, max_tokens=3)), engine.submit(Request((7,), sampling, Constraint("regex", "x")))]
+
+
 @pytest.mark.promise
-@pytest.mark.parametrize("submit", [submit_samples_of_a_kept_prompt, submit_prompts_read_together])
+@pytest.mark.parametrize(
+    "submit", [submit_samples_of_a_kept_prompt, submit_prompts_read_together, submit_answers_held_to_a_form]
+)
 def test_an_interrupt_at_any_line_ends_each_sample_and_each_row_once(make_engine: MakeEngine, solo: Any, submit: Any) -> None:
-    """Kept prompts, forks and prompts that are read together, and KeyboardInterrupt at the n-th line, for every n."""
+    """Kept prompts, forks, prompts that are read together and forms, and KeyboardInterrupt at the n-th line, for every n."""
+    if submit is submit_answers_held_to_a_form:
+        pytest.importorskip("llguidance")
+        submit(make_engine()[0], None)  # so that each run finds its grammars made
     after, expected = ask(5, 6, 5, max_tokens=4), outcome(solo(ask(5, 6, 5, max_tokens=4)))
     struck = 0
     for n in itertools.count(1):
@@ -522,7 +537,7 @@ def test_an_interrupt_at_any_line_ends_each_sample_and_each_row_once(make_engine
         kept: list[Any] = []
         list(engine.generate(ask(1, 2, 3, 4, max_tokens=0), keep=kept.append))
         ids, ends = list[int](), list[int]()
-        with InterruptedAtLine(n, modeling.generation.engine, modeling.generation.steps) as interrupted:
+        with InterruptedAtLine(n, *PASS) as interrupted:
             ids += submit(engine, kept[0])
             for request, event in engine.run():
                 ends += [request] if isinstance(event, Finished) else []
