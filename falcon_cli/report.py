@@ -101,6 +101,7 @@ def document(completion: Completion, *, with_ids: bool = False, spell: Spelling 
             "predicted_ms": _milliseconds(stats.decode_seconds),
             "predicted_per_second": _decode_rate(stats),
         },
+        "speculation": {"looked_up_tokens": stats.looked_up_tokens, "accepted_tokens": stats.accepted_tokens},
         "memory": {
             "weights_bytes": info.weights_bytes,
             "state_bytes": info.state_bytes,
@@ -126,6 +127,7 @@ def statistics(completion: Completion) -> str:
         ("eval rate", f"{_decode_rate(stats):.2f} tokens/s"),
         ("time to first token", _duration(stats.first_token_seconds) if stats.completion_tokens else "no token"),
         ("reused tokens", str(stats.reused_tokens)),
+        ("looked-up tokens", f"{stats.looked_up_tokens}, {stats.accepted_tokens} of them accepted"),
         ("state size", _size(info.state_bytes)),
         ("peak memory", _size(peak) if peak is not None else "unknown"),
         ("finish reason", finished.reason),

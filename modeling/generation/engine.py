@@ -27,6 +27,7 @@ from modeling.errors import ContextExceeded, FalconError, InvalidRequest, Numeri
 from modeling.generation.answer import Answer, Decoder, Reading, Saved
 from modeling.generation.runner import Programs, Runner
 from modeling.generation.sampling import Draw, Sampler
+from modeling.generation.speculation import Speculation
 from modeling.generation.steps import Ahead, Lockstep, Steps
 from modeling.messages import Failed, Finished, Progress, ProgressSink, Request, Token
 from modeling.state import Cancelled
@@ -52,13 +53,15 @@ class Engine:
         stop_ids: Collection[int],
         progress: ProgressSink | None = None,
         programs: Programs | None = None,
+        speculate: int = 0,
     ) -> None:
-        """`programs` let the device run ahead of the host; without them they go in lockstep."""
+        """`programs` let the device run ahead of the host; without them they go in lockstep, and a row that decodes alone may
+        be ahead by up to `speculate` tokens that are looked up in what it has read and said."""
         self.runner = runner
         self._new_decoder = decoder
         self._stop_ids = frozenset(stop_ids)
         self._sampler = Sampler(runner.slots, runner.vocab_size, runner.device)
-        self._steps: Steps = Lockstep(runner, self._sampler)
+        self._steps: Steps = Speculation(runner, self._sampler, speculate) if speculate else Lockstep(runner, self._sampler)
         self._gather = 1
         if programs is not None:
             self._steps = Ahead(runner, self._sampler, programs, self._stop_ids)

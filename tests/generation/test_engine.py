@@ -15,11 +15,13 @@ import pytest
 import torch
 
 import modeling.generation.engine
+import modeling.generation.speculation
 import modeling.generation.steps
 from modeling.errors import ContextExceeded, FalconError, InvalidRequest, MemoryExceeded, NumericalFailure
 from modeling.messages import Failed, Finished, Request, SamplingParams, Token
 
 EOS = 0
+LOOP = (modeling.generation.engine, modeling.generation.speculation, modeling.generation.steps)
 GREEDY = {"temperature": 0.0}
 MakeEngine = Callable[..., Any]
 
@@ -485,7 +487,7 @@ def test_an_interrupt_at_any_line_leaves_an_engine_that_answers(make_engine: Mak
         engine, model = make_engine(slots=2, prefill_chunk=3)
         one = engine.generate(ask(1, 2, 3, 4, max_tokens=4, ignore_eos=True))
         other = engine.generate(ask(3, max_tokens=3, ignore_eos=True))
-        with InterruptedAtLine(n, modeling.generation.engine, modeling.generation.steps) as interrupted:
+        with InterruptedAtLine(n, *LOOP) as interrupted:
             for _ in itertools.zip_longest(one, other):
                 pass
         one.close()
@@ -520,7 +522,7 @@ def test_an_interrupt_at_any_line_ends_each_sample_and_each_row_once(make_engine
         kept: list[Any] = []
         list(engine.generate(ask(1, 2, 3, 4, max_tokens=0), keep=kept.append))
         ids, ends = list[int](), list[int]()
-        with InterruptedAtLine(n, modeling.generation.engine, modeling.generation.steps) as interrupted:
+        with InterruptedAtLine(n, *LOOP) as interrupted:
             ids += submit(engine, kept[0])
             for request, event in engine.run():
                 ends += [request] if isinstance(event, Finished) else []
