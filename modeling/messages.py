@@ -150,7 +150,7 @@ class Token:
 class Stats:
     """What one completion cost. Times in seconds; `first_token` runs from submission to the first sampled token.
 
-    Of the tokens that were looked up (none without speculation), those are accepted that were then drawn.
+    Of the tokens that were looked up (none without speculation) those are accepted that were drawn and gone on from.
     """
 
     prompt_tokens: int

@@ -147,7 +147,7 @@ class Runner:
 
     @torch.inference_mode()
     def walk(self, ids: Sequence[int], trail: Any) -> Tensor:
-        """Extend slot 0 by l tokens → their last hidden states (l, d), for `scores`. Raises `MemoryExceeded`; it is then void."""
+        """Extend slot 0 by l tokens → last hidden states (l, d), for `scores`. Raises `MemoryExceeded`; it is then void."""
         with memory_errors():
             return self.model.walk(torch.tensor(ids, device=self.device), self.state, trail)
 
