@@ -168,9 +168,9 @@ def open_model(
     and fit the memory that the weights leave free.
 
     `context` is the room for tokens in each slot of a model whose memory grows; by default its positions, or as many of them as
-    fit half of the memory that the weights leave free. FalconMamba's memory does not grow and ignores it. An answer that decodes
-    alone is ahead by up to `speculate` tokens that are looked up, on a CPU only. `progress` is told of the download, of the
-    load, and later of the reading of each long prompt.
+    fit half of the memory that the weights leave free. FalconMamba's memory does not grow and ignores it. An answer that
+    decodes alone is ahead by up to `speculate` tokens that are looked up, on a CPU only. `progress` is told of the download, of
+    the load, and later of the reading of each long prompt.
 
     Raises `ModelUnavailable`, `BadModelFile`, `MemoryExceeded`, `DeviceUnavailable` and `InvalidRequest` as `checkpoint` does.
     """

@@ -14,8 +14,14 @@ from typing import BinaryIO
 def replacing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     """A file that takes the name `path` when the block ends, whole and on the disk; after an exception nothing has changed.
 
-    `mode` are its permissions, by default what the user's umask leaves. Raises the system's `OSError`s.
+    `mode` are its permissions, by default what the user's umask leaves. A link stays one, and what it names is replaced. What
+    is no file, such as /dev/null, is written to as it is. Raises the system's `OSError`s.
     """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:

@@ -1,7 +1,8 @@
 """What a model remembers, by slot. A state *is* the record of one exact sequence of tokens.
 
     ModelState(slots)
-    ├── MambaState per layer    conv (slots, c, k) in the model's dtype, ssm (slots, …) fp32: constant size, whatever the length
+    ├── MambaState per layer    conv (slots, c, k) in the model's dtype, ssm (slots, …) fp32: constant size, whatever the
+    │                           length; those of one device are one block, so that a slot is copied or emptied at once
     └── KVPool                  Falcon-H1 only: pages of 256 tokens, reference-counted, shared by slots and snapshots
         └── pages per layer     keys, values (pages · 256, g, p)
 
@@ -12,12 +13,14 @@ Forking and snapshots share pages; whoever writes into a shared page copies it f
 
 from __future__ import annotations
 
+import gc
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -34,7 +37,10 @@ class Cancelled(Exception):
 
 @dataclass(slots=True)
 class MambaState:
-    """Recurrent memory of one mixer: `conv` (slots, c, k), the last k inputs; `ssm` (slots, e, n) or (slots, h, p, n), fp32."""
+    """Recurrent memory of one mixer: `conv` (slots, c, k), the last k inputs; `ssm` (slots, e, n) or (slots, h, p, n), fp32.
+
+    A block of such memories has the layers in front of the slots.
+    """
 
     conv: Tensor
     ssm: Tensor
@@ -42,17 +48,29 @@ class MambaState:
     @classmethod
     @torch.inference_mode(False)  # written in place by whoever holds it, in whichever mode
     def zeros(
-        cls, slots: int, conv: tuple[int, int], ssm: tuple[int, ...], dtype: torch.dtype, device: torch.device
+        cls, *lead: int, conv: tuple[int, int], ssm: tuple[int, ...], dtype: torch.dtype, device: torch.device
     ) -> MambaState:
-        """An empty memory: `conv` is (c, k), `ssm` the shape of one slot's state."""
+        """An empty memory: `lead` is its slots, or its layers and slots; `conv` is (c, k), `ssm` one slot's shape."""
         return cls(
-            torch.zeros(slots, *conv[::-1], dtype=dtype, device=device).mT,  # laid out tap by tap, as tokens come in
-            torch.zeros(slots, *ssm, dtype=torch.float32, device=device),
+            torch.zeros(*lead, *conv[::-1], dtype=dtype, device=device).mT,  # laid out tap by tap, as tokens come in
+            torch.zeros(*lead, *ssm, dtype=torch.float32, device=device),
         )
 
-    def rows(self, start: int, stop: int) -> MambaState:
-        """The memory of slots start … stop−1, as views."""
-        return MambaState(self.conv[start:stop], self.ssm[start:stop])
+    @classmethod
+    def blocks(
+        cls, devices: Sequence[torch.device], slots: int, conv: tuple[int, int], ssm: tuple[int, ...], dtype: torch.dtype
+    ) -> list[MambaState]:
+        """Empty memories for layers on `devices`, a block for each device's neighbours."""
+        runs = [(device, sum(1 for _ in run)) for device, run in groupby(devices)]
+        return [cls.zeros(count, slots, conv=conv, ssm=ssm, dtype=dtype, device=device) for device, count in runs]
+
+    def layers(self) -> list[MambaState]:
+        """The memories of a block's layers, as views."""
+        return [MambaState(conv, ssm) for conv, ssm in zip(self.conv, self.ssm, strict=True)]
+
+    def slots(self, start: int, stop: int) -> MambaState:
+        """A block's memory of slots start … stop−1, as views."""
+        return MambaState(self.conv[:, start:stop], self.ssm[:, start:stop])
 
     def copy_(self, other: MambaState) -> None:
         self.conv.copy_(other.conv)
@@ -92,6 +110,8 @@ class KVPool:
 
     def take(self) -> int:
         """A free page, referenced once. Raises `MemoryExceeded` when all are in use."""
+        if not self.free:
+            gc.collect()  # snapshots give their pages back when they are garbage, and some may be in a cycle
         if not self.free:
             raise MemoryExceeded(
                 f"all {len(self.references) * PAGE} positions of the key-value cache are in use",
@@ -203,9 +223,9 @@ class Extension:
 class Snapshot:
     """A copy of one slot's memory: recurrent tensors by value, KV pages by reference (given back when it is garbage)."""
 
-    def __init__(self, length: int, mamba: list[MambaState], pages: list[int], pool: KVPool | None) -> None:
+    def __init__(self, length: int, blocks: list[MambaState], pages: list[int], pool: KVPool | None) -> None:
         self.length = length
-        self.mamba = mamba
+        self.blocks = blocks
         self.pages = pages
         self.pool = pool
         if pool is not None:
@@ -215,12 +235,12 @@ class Snapshot:
     @property
     def nbytes(self) -> int:
         """Bytes of the recurrent tensors; shared pages belong to the pool."""
-        return sum(layer.nbytes for layer in self.mamba)
+        return sum(block.nbytes for block in self.blocks)
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it by name, on the CPU: conv (c, k), ssm (…) and, with a pool, keys, values (length, g, p) of each layer."""
         found: dict[str, Tensor] = {}
-        for i, layer in enumerate(self.mamba):
+        for i, layer in enumerate(_layers(self.blocks)):
             found |= {f"{i}.conv": layer.conv[0].cpu(), f"{i}.ssm": layer.ssm[0].cpu()}
             if self.pool is not None:
                 rows = _rows_of(self.pages, self.length)
@@ -230,19 +250,22 @@ class Snapshot:
 
 
 class Trail:
-    """Room for what a slot remembers behind each of up to n tokens: for each layer a memory of n slots."""
+    """Room for what one slot remembers behind each of n tokens: `blocks` of n slots, and `mamba`, each layer's part of them."""
 
-    def __init__(self, mamba: list[MambaState]) -> None:
-        self.mamba = mamba
+    def __init__(self, blocks: list[MambaState]) -> None:
+        self.blocks = blocks
+        self.mamba = _layers(blocks)
 
 
 class ModelState:
     """The memory of `slots` independent sequences. `lengths[i]` is the number of tokens that slot i has consumed."""
 
-    def __init__(self, mamba: list[MambaState], pool: KVPool | None = None) -> None:
-        self.mamba = mamba
+    def __init__(self, blocks: list[MambaState], pool: KVPool | None = None) -> None:
+        """`blocks` as `MambaState.blocks` makes them; `mamba` has each layer's part of them."""
+        self.blocks = blocks
+        self.mamba = _layers(blocks)
         self.pool = pool
-        self.slots = mamba[0].conv.shape[0]
+        self.slots = self.mamba[0].conv.shape[0]
         self.lengths = [0] * self.slots
         self.pages: list[list[int]] = [[] for _ in range(self.slots)]
 
@@ -250,12 +273,12 @@ class ModelState:
     def nbytes(self) -> int:
         """Bytes in use: the recurrent tensors of all slots and the pages that hold something."""
         used = 0 if self.pool is None else len(self.pool.references) - len(self.pool.free)
-        return sum(layer.nbytes for layer in self.mamba) + (used * self.pool.bytes_per_page if self.pool else 0)
+        return sum(block.nbytes for block in self.blocks) + (used * self.pool.bytes_per_page if self.pool else 0)
 
     def reset(self, slot: int) -> None:
         """Make a slot the record of the empty sequence."""
-        for layer in self._rows(slot, slot + 1):
-            layer.zero_()
+        for block in self._slots(slot, slot + 1):
+            block.zero_()
         self._set(slot, 0, [])
 
     def move(self, source: int, target: int) -> None:
@@ -275,8 +298,8 @@ class ModelState:
 
     def snapshot(self, slot: int) -> Snapshot:
         """A copy of a slot that `restore` can bring back, into any slot and any number of times. It lies in host memory."""
-        mamba = [layer.to_host() for layer in self._rows(slot, slot + 1)]
-        return Snapshot(self.lengths[slot], mamba, self._used(slot), self.pool)
+        blocks = [block.to_host() for block in self._slots(slot, slot + 1)]
+        return Snapshot(self.lengths[slot], blocks, self._used(slot), self.pool)
 
     def restore(self, slot: int, snapshot: Snapshot) -> None:
         """Make a slot the record of the sequence that the snapshot was taken of.
@@ -285,8 +308,8 @@ class ModelState:
         """
         if snapshot.pool is not self.pool:
             raise StateRefused("this snapshot was taken of another memory", "feed its tokens again instead")
-        for layer, saved in zip(self._rows(slot, slot + 1), snapshot.mamba, strict=True):
-            layer.copy_(saved)
+        for block, saved in zip(self._slots(slot, slot + 1), snapshot.blocks, strict=True):
+            block.copy_(saved)
         self._set(slot, snapshot.length, snapshot.pages, share=True)
 
     def adopt(self, tensors: Mapping[str, Tensor], length: int) -> Snapshot:
@@ -298,11 +321,11 @@ class ModelState:
             found = tensors.get(name)
             if found is None or found.shape != shape or found.dtype != dtype:
                 raise StateRefused("the state has another shape than this model's", "feed its tokens again instead")
-        mamba = [
-            MambaState(tensors[f"{i}.conv"][None].clone(), tensors[f"{i}.ssm"][None].clone()) for i in range(len(self.mamba))
-        ]
+        blocks = [block.slots(0, 1).to_host() for block in self.blocks]
+        for i, layer in enumerate(_layers(blocks)):
+            layer.copy_(MambaState(tensors[f"{i}.conv"][None], tensors[f"{i}.ssm"][None]))
         if self.pool is None:
-            return Snapshot(length, mamba, [], None)
+            return Snapshot(length, blocks, [], None)
         pages: list[int] = []
         try:
             while len(pages) * PAGE < length:
@@ -310,7 +333,7 @@ class ModelState:
             rows = _rows_of(pages, length)
             for i, (keys, values) in enumerate(zip(self.pool.keys, self.pool.values, strict=True)):
                 keys[rows], values[rows] = tensors[f"{i}.keys"].to(keys), tensors[f"{i}.values"].to(values)
-            return Snapshot(length, mamba, pages, self.pool)
+            return Snapshot(length, blocks, pages, self.pool)
         finally:
             self.pool.release(pages)  # the snapshot holds them, if it came to be
 
@@ -325,16 +348,16 @@ class ModelState:
                 found[f"{i}.keys"] = found[f"{i}.values"] = ((length, *memory.shape[1:]), memory.dtype)
         return found
 
-    def _rows(self, start: int, stop: int) -> list[MambaState]:
-        """The recurrent memory of slots start … stop−1, as views. Raises `IndexError` where a slice would just be empty."""
+    def _slots(self, start: int, stop: int) -> list[MambaState]:
+        """The blocks of slots start … stop−1, as views. Raises `IndexError` where a slice would just be empty."""
         if not 0 <= start < stop <= self.slots:
             raise IndexError(f"there are no slots {start} … {stop - 1}: this memory has {self.slots}")
-        return [layer.rows(start, stop) for layer in self.mamba]
+        return [block.slots(start, stop) for block in self.blocks]
 
     def _copy(self, source: int, target: int) -> None:
         """The recurrent memory of one slot into another."""
-        for layer, other in zip(self._rows(target, target + 1), self._rows(source, source + 1), strict=True):
-            layer.copy_(other)
+        for block, other in zip(self._slots(target, target + 1), self._slots(source, source + 1), strict=True):
+            block.copy_(other)
 
     def _used(self, slot: int) -> list[int]:
         """The pages that hold a slot's tokens. One that is only reserved must not be shared: both would write there."""
@@ -361,7 +384,7 @@ class ModelState:
         """
         if length < 1:
             raise InvalidRequest("there are no tokens to feed")
-        slots, mamba = range(start, stop), self._rows(start, stop)
+        slots, mamba = range(start, stop), _layers(self._slots(start, stop))
         self.reserve(start, stop, length)
         try:
             extension = self._extension(slots, mamba, length)
@@ -377,12 +400,10 @@ class ModelState:
 
     def make_trail(self, length: int) -> Trail:
         """A trail for walks of up to `length` + 1 tokens."""
-        return Trail(
-            [
-                MambaState.zeros(length, (conv.shape[1], conv.shape[2]), ssm.shape[1:], conv.dtype, conv.device)
-                for conv, ssm in ((layer.conv, layer.ssm) for layer in self.mamba)
-            ]
-        )
+        conv, ssm = self.mamba[0].conv, self.mamba[0].ssm
+        devices = [layer.conv.device for layer in self.mamba]
+        shape = conv.shape[1], conv.shape[2]
+        return Trail(MambaState.blocks(devices, length, shape, tuple(ssm.shape[1:]), conv.dtype))
 
     @contextmanager
     def walk(self, slot: int, length: int, trail: Trail) -> Iterator[Extension]:
@@ -401,7 +422,7 @@ class ModelState:
         positions = torch.arange(first, first + length, device=self.mamba[0].conv.device)[None]  # 1 l
         layers = [
             LayerState(WalkedMamba(Trace(now.conv, kept.conv[:, None]), Trace(now.ssm, kept.ssm[:, None])))
-            for now, kept in zip(self._rows(slot, slot + 1), trail.mamba, strict=True)
+            for now, kept in zip(_layers(self._slots(slot, slot + 1)), trail.mamba, strict=True)
         ]
         if self.pool is not None:
             by_token = [list(self._caches([self._context(slot, first + t + 1)], 1)) for t in range(length)]
@@ -414,8 +435,8 @@ class ModelState:
         if kept == length:
             return
         try:
-            for layer, past in zip(self._rows(slot, slot + 1), trail.mamba, strict=True):
-                layer.copy_(past.rows(kept - 1, kept))
+            for block, past in zip(self._slots(slot, slot + 1), trail.blocks, strict=True):
+                block.copy_(past.slots(kept - 1, kept))
             self.lengths[slot] += kept - length
         except BaseException:
             self.reset(slot)
@@ -475,6 +496,10 @@ class ModelState:
     def _context(self, slot: int, length: int) -> slice | Tensor:
         """Where the first `length` tokens of a slot lie in a layer's keys and values."""
         return _rows_of(self.pages[slot], length)
+
+
+def _layers(blocks: Iterable[MambaState]) -> list[MambaState]:
+    return [layer for block in blocks for layer in block.layers()]
 
 
 def _rows_of(pages: Sequence[int], length: int) -> slice | Tensor:

@@ -22,13 +22,13 @@ Tokens = list[int]
 def make_state(slots: int, pages: int | None) -> ModelState:
     """A memory of two layers; its pages hold NaN, so that a read of what nobody wrote cannot pass."""
     cpu = torch.device("cpu")
-    mamba = [MambaState.zeros(slots, (CHANNELS, TAPS), (CHANNELS, STATES), torch.float32, cpu) for _ in range(LAYERS)]
+    blocks = MambaState.blocks([cpu] * LAYERS, slots, (CHANNELS, TAPS), (CHANNELS, STATES), torch.float32)
     if pages is None:
-        return ModelState(mamba)
+        return ModelState(blocks)
     pool = KVPool(pages, (GROUPS, WIDTH), torch.float32, [cpu] * LAYERS)
     for tensor in (*pool.keys, *pool.values):
         tensor.fill_(torch.nan)
-    return ModelState(mamba, pool)
+    return ModelState(blocks, pool)
 
 
 def recur(number: int, token: int) -> int:

@@ -510,7 +510,7 @@ class Stack:
             block.mamba.A_log.copy_(torch.linspace(0.1, 2.7, H, device=DEVICE))
             block.mamba.dt_bias.fill_(-4.0)
         self.lean = [Lean(block) for block in self.blocks]
-        self.mamba = [MambaState.zeros(1, (CONV, 4), (H, P, N), BF16, DEVICE) for _ in self.blocks]
+        self.mamba = [MambaState.zeros(1, conv=(CONV, 4), ssm=(H, P, N), dtype=BF16, device=DEVICE) for _ in self.blocks]
         self.memory = [[torch.zeros(most, GROUPS, WIDTH, device=DEVICE, dtype=BF16) for _ in "kv"] for _ in self.blocks]
 
     def reset(self) -> None:

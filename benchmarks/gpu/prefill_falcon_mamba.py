@@ -149,7 +149,7 @@ def check_scan(length: int, dtype: torch.dtype) -> str:
 def check_conv(width: int, length: int, dtype: torch.dtype) -> str:
     x = torch.randn(1, length, 2 * width, device=DEVICE, dtype=dtype)[..., width:]
     weight, bias = torch.randn(width, K, device=DEVICE, dtype=dtype), torch.randn(width, device=DEVICE, dtype=dtype)
-    state = MambaState.zeros(1, (width, K), (1,), dtype, DEVICE).conv.normal_()
+    state = MambaState.zeros(1, conv=(width, K), ssm=(1,), dtype=dtype, device=DEVICE).conv.normal_()
     law, low = state.double(), state.clone()
     y_law = reference.causal_conv(x.double(), weight.double(), bias.double(), law)
     y_low = reference.causal_conv(x, weight, bias, low)
@@ -226,7 +226,7 @@ def time_scans() -> None:
 def time_convs() -> None:
     weight, bias = torch.randn(E, K, device=DEVICE).bfloat16(), torch.randn(E, device=DEVICE).bfloat16()
     xs = {length: torch.randn(1, length, 2 * E, device=DEVICE, dtype=torch.bfloat16) for length in LENGTHS}
-    state = MambaState.zeros(1, (E, K), (1,), torch.bfloat16, DEVICE).conv
+    state = MambaState.zeros(1, conv=(E, K), ssm=(1,), dtype=torch.bfloat16, device=DEVICE).conv
 
     def tiles(shape: tuple[int, int, int, int]) -> Callable[[int], Callable[[], object]]:
         return lambda length: partial(conv.conv_in_tiles, xs[length][..., :E], weight, bias, state, *shape)
@@ -330,7 +330,7 @@ def make_stack() -> tuple[list[FalconMambaBlock], list[LayerState]]:
                 parameter.normal_(0, parameter[0].numel() ** -0.5)
         block.mixer.A_log.copy_(torch.arange(1, N + 1, device=DEVICE).log().expand(E, N))
         block.mixer.dt_proj.bias.fill_(-4.0)
-    states = [LayerState(MambaState.zeros(1, (E, K), (E, N), torch.bfloat16, DEVICE)) for _ in blocks]
+    states = [LayerState(MambaState.zeros(1, conv=(E, K), ssm=(E, N), dtype=torch.bfloat16, device=DEVICE)) for _ in blocks]
     return blocks, states
 
 

@@ -129,7 +129,7 @@ def quantize(*, model: SourceOptions, form: FormOptions, write: WriteOptions, ou
             progress.close()
     if not write.dry_run:
         log.write(f"quantized {model.name} to {request.form.name} in {conversion.out}")
-    verified = None if text is None else _verified(spec, conversion, text, progress)
+    verified = None if text is None else _verified(spec, conversion.out, text, progress, told=not output.quiet)
     if write.as_json:
         document = _document(model.name, request, conversion, written=not write.dry_run)
         document |= {} if verified is None else {"verify": statistics.document(verified) | {"model": str(conversion.out)}}
@@ -161,16 +161,18 @@ def _request(form: FormOptions, write: WriteOptions) -> QuantizeRequest:
     )
 
 
-def _verified(spec: ModelSpec, conversion: Conversion, text: str, progress: console.ProgressReport) -> ScoreResult:
+def _verified(spec: ModelSpec, out: Path, text: str, progress: console.ProgressReport, *, told: bool) -> ScoreResult:
     """What has been written, read again and held against its source. It stays, whatever becomes of this."""
     from modeling import api
 
-    console.note(f"{conversion.out} is written; reading it again, beside its source")
+    if told:
+        console.note(f"{out} is written; reading it again, beside its source")
     try:
-        return api.verify(spec, ModelSpec(str(conversion.out), device=spec.device), text, progress=progress)
+        return api.verify(spec, ModelSpec(str(out), device=spec.device), text, progress=progress)
     except (FalconError, KeyboardInterrupt):
         progress.close()
-        console.note(f"{conversion.out} is whole, but has not been verified")
+        if told:
+            console.note(f"{out} is whole, but has not been verified")
         raise
     finally:
         with suppress(Exception):

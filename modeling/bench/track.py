@@ -145,6 +145,6 @@ class Track:
         for memory in (*pool.keys, *pool.values):
             for old, new in zip(saved.pages, pages, strict=True):
                 memory[new * PAGE : (new + 1) * PAGE] = memory[old * PAGE : (old + 1) * PAGE]
-        twin = Snapshot(saved.length, saved.mamba, pages, pool)
+        twin = Snapshot(saved.length, saved.blocks, pages, pool)
         pool.release(pages)  # the twin holds them now
         return twin

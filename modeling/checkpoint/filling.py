@@ -124,7 +124,7 @@ def _pack(home: Mapping[str, str], plan: Plan, blanks: Mapping[str, Tensor]) -> 
     for name, part in home.items():
         if plan.offloaded(part) and plan.homes[part] != "disk":
             waiting.setdefault(part, {})[name] = blanks[name]
-    with _out_of_memory("the host"):
+    with out_of_memory("the host"):
         packed = [offload.pack(of_part) for of_part in waiting.values()]
     return [piece for piece, _ in packed], {name: tensor for _, tensors in packed for name, tensor in tensors.items()}
 
@@ -147,26 +147,26 @@ def _tasks(targets: Mapping[str, Tensor], sources: Mapping[str, Source], reader:
 
 def _pack_into(parts: Mapping[str, Tensor], packing: Packing, reader: Reader) -> None:
     device = parts["weight"].device
-    with _out_of_memory(str(device)):
+    with out_of_memory(str(device)):
         plain = reader.own(packing.plain, device if device.type == "cuda" else torch.device("cpu"))
-        for name, tensor in tensors(quantizer.pack(plain, packing.layer.form)).items():
+        for name, tensor in tensors(quantizer.pack(plain, packing.layer.form, f"{packing.name}.weight")).items():
             parts[name].copy_(tensor)
 
 
 def _allocate(shape: torch.Size, dtype: torch.dtype, device: torch.device) -> Tensor:
-    with _out_of_memory(str(device)):
+    with out_of_memory(str(device)):
         return torch.empty(shape, dtype=dtype, device=device)
 
 
 @contextmanager
-def _out_of_memory(where: str) -> Iterator[None]:
-    """An allocation that fails although there seemed to be room."""
+def out_of_memory(where: str, hint: str = "add --device-map auto") -> Iterator[None]:
+    """An allocation that fails although there seemed to be room. Raises `MemoryExceeded`."""
     try:
         yield
     except (RuntimeError, MemoryError):  # torch.OutOfMemoryError is a RuntimeError
         raise MemoryExceeded(
             f"{where} ran out of memory while the weights were loaded",
-            "something else took what was free before: try again, or add --device-map auto",
+            f"something else took what was free before: try again, or {hint}",
         ) from None
 
 

@@ -54,7 +54,9 @@ def load(
     stored = read_tensors(checkpoint.folder)
     form = wanted(spec, config)
     dtype = choose_dtype(spec.dtype, config, stored)
-    compute_dtype = None if spec.compute_dtype == "auto" else _DTYPES[spec.compute_dtype]
+    compute_dtype = None
+    if spec.compute_dtype != "auto" and (form or config.quantization):
+        compute_dtype = choose_dtype(spec.compute_dtype, config, stored)
     reader = Reader()
     known: dict[str, Tensor] = {}
     model = blueprint(config, dtype)
@@ -63,7 +65,7 @@ def load(
     sites, tied = sites_of(model)
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters() if name not in known}
     account = names.settle(config.model_type, config.num_hidden_layers, shapes, tied, stored)
-    _check_twins(account.twins, reader)
+    check_twins(account.twins, reader)
     sources: dict[str, Source] = {**account.filled, **known}
     if form is not None:
         for name in layers_to_pack(model):
@@ -111,7 +113,7 @@ def choose_dtype(asked: str, config: ModelConfig, stored: Mapping[str, StoredTen
     if name == "float16" and config.model_type == "falcon_h1":
         raise InvalidRequest(
             "Falcon-H1 overflows in float16: its activations leave the type's range, and the answers come out empty or broken",
-            "use --dtype bfloat16, or float32",
+            "use bfloat16, or float32",
         )
     return _DTYPES[name]
 
@@ -157,7 +159,8 @@ def estimate(model: LanguageModel, config: ModelConfig, tokens: int, slots: int)
     )
 
 
-def _check_twins(twins: Iterable[tuple[StoredTensor, StoredTensor]], reader: Reader) -> None:
+def check_twins(twins: Iterable[tuple[StoredTensor, StoredTensor]], reader: Reader) -> None:
+    """Raises `BadModelFile` if two tensors for one parameter differ."""
     for one, other in twins:
         if not reader.equal(one, other):
             raise BadModelFile(

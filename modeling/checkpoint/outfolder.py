@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from modeling.checkpoint.hub import CONFIG
+from modeling.checkpoint.memory import show
 from modeling.durable import replacing, sync_folder
-from modeling.errors import InvalidRequest, WriteFailed
+from modeling.errors import FalconError, InvalidRequest, WriteFailed
 
 _JOURNAL = ".journal.json"
 
@@ -33,7 +34,7 @@ class OutFolder:
         self._sums = self._finished() if resume else {}
         for path in self.partial.iterdir():  # half a file has another name, but whatever is not vouched for goes
             if path.name not in (*self._sums, *([_JOURNAL] if self._sums else [])):
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def finished(self, name: str) -> bool:
         """Whether the file is there from an earlier run, as that left it: every byte is looked at."""
@@ -56,7 +57,12 @@ class OutFolder:
         replaced = _replaced(self.target)
         if self.target.exists():
             self.target.rename(replaced)
-        self.partial.rename(self.target)
+        try:
+            self.partial.rename(self.target)
+        except OSError:
+            with suppress(OSError):
+                replaced.rename(self.target)
+            raise
         sync_folder(self.target.parent)
         shutil.rmtree(replaced, ignore_errors=True)
 
@@ -72,21 +78,23 @@ class OutFolder:
 
 @contextmanager
 def making(target: Path, purpose: str, size: int, *, resume: bool, force: bool) -> Iterator[OutFolder]:
-    """The folder `target`, of `size` bytes, in the making. Whoever fails to write it gives the room back; an interrupt leaves
-    what is finished for `resume`.
+    """The folder `target`, of `size` bytes, in the making. Whoever fails gives the room back; an interrupt leaves what is
+    finished for `resume`.
 
     Raises `InvalidRequest` if something else is there, or somebody else at it; `WriteFailed`, and then the old one is intact.
     """
-    refuse_occupied(target, force=force)
     try:
+        refuse_occupied(target, force=force)
         partial = _partial(target)
         partial.mkdir(parents=True, exist_ok=True)
         with _alone(partial):
             try:
+                if (target / CONFIG).is_file():  # whoever was killed after the renames has left the one before it
+                    shutil.rmtree(_replaced(target), ignore_errors=True)
                 folder = OutFolder(target, purpose, resume=resume)
                 _require_room(folder, size)
                 yield folder
-            except (OSError, WriteFailed):
+            except (OSError, FalconError):
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
     except OSError as error:
@@ -118,7 +126,7 @@ def _require_room(folder: OutFolder, size: int) -> None:
     free = shutil.disk_usage(folder.partial).free
     if size - there > free:
         raise WriteFailed(
-            f"{folder.target} needs {(size - there) / 1e9:.2f} GB, and its disk has {free / 1e9:.2f} GB free",
+            f"{folder.target} needs {show(size - there)}, and its disk has {show(free)} free",
             "make room or choose another folder; what was there before is untouched",
         )
 
@@ -143,11 +151,11 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _partial(target: Path) -> Path:
-    return target.with_name(f".{target.name}.partial")
+    return target.parent / f".{target.name}.partial"
 
 
 def _replaced(target: Path) -> Path:
-    return target.with_name(f".{target.name}.replaced")
+    return target.parent / f".{target.name}.replaced"
 
 
 def _sum(path: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from torch import Tensor
 
 from modeling.checkpoint import names, outfolder
 from modeling.checkpoint.files import Checkpoint
-from modeling.checkpoint.filling import sites_of
+from modeling.checkpoint.filling import out_of_memory, sites_of
 from modeling.checkpoint.header import StoredTensor
 from modeling.checkpoint.identity import of_weights
-from modeling.checkpoint.load import blueprint, choose_dtype
+from modeling.checkpoint.load import blueprint, check_twins, choose_dtype
 from modeling.checkpoint.placement import main_device
 from modeling.checkpoint.quantized import STATE
 from modeling.checkpoint.quantizer import layers_to_pack, linear_layers, pack, require_bitsandbytes, skip_list
@@ -99,25 +100,24 @@ class Quantization:
 
 
 def plan(checkpoint: Checkpoint, config: ModelConfig, request: QuantizeRequest) -> Quantization:
-    """What `request` makes of a checkpoint, to the byte. Nothing is written, and only headers are read.
+    """What `request` makes of a checkpoint, to the byte. Nothing is written, and hardly more than headers is read.
 
-    Raises `InvalidRequest` for a quantized source, a pattern that names nothing and an output that lies with the source;
-    `BadModelFile` for weights that do not fit config.json.
+    Raises `InvalidRequest` for a quantized source and a pattern that names nothing, `BadModelFile` for weights that do not fit
+    config.json.
     """
     if config.quantization is not None:
         raise InvalidRequest(
             f"{checkpoint.name} is quantized to {config.quantization.type} already; once more would only lose",
             "name the unquantized model",
         )
-    out = Path(request.out.expanduser().absolute())
-    if out.resolve() == checkpoint.folder.resolve() or checkpoint.folder.resolve() in out.resolve().parents:
-        raise InvalidRequest(f"{out} is or lies in the folder of the model itself", "choose another --output")
     stored = read_tensors(checkpoint.folder)
+    out = Path(os.path.realpath(request.out.expanduser()))  # where a link leads, for the link stays one
     dtype = choose_dtype("auto", config, stored)
     model = blueprint(config, dtype)
     sites, tied = sites_of(model)
     shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters() if name in sites}
     account = names.settle(config.model_type, config.num_hidden_layers, shapes, tied, stored)
+    check_twins(account.twins, Reader())
     chosen = layers_to_pack(model, request.skip, head=request.head)
     if not chosen:
         raise InvalidRequest("no layer is left to be quantized", "give fewer --skip-modules")
@@ -128,14 +128,17 @@ def plan(checkpoint: Checkpoint, config: ModelConfig, request: QuantizeRequest) 
     sizes = {name: sum(item.nbytes for item in shard) for name, shard in shards.items()}
     skip = tuple(skip_list(linear_layers(model), chosen))
     conversion = Conversion(out, tuple(item.change for item in items), sizes, skip)
-    compute = str(dtype).removeprefix("torch.") if request.compute_dtype == "auto" else request.compute_dtype
-    return Quantization(conversion, shards, request, checkpoint.folder, compute)
+    compute = choose_dtype(request.compute_dtype, config, stored)
+    return Quantization(conversion, shards, request, checkpoint.folder, str(compute).removeprefix("torch."))
 
 
 def carry_out(quantization: Quantization, progress: ProgressSink | None = None) -> None:
-    """Write the checkpoint. Raises `DeviceUnavailable` without bitsandbytes or the device, and as `outfolder.making`."""
+    """Write the checkpoint. Raises `DeviceUnavailable` without bitsandbytes or the device, `InvalidRequest` for an output that
+    lies in the source or around it, `BadModelFile` for weights that cannot be read or are no numbers,
+    `MemoryExceeded`, and as `outfolder.making`."""
     require_bitsandbytes()
     request, conversion = quantization.request, quantization.conversion
+    _refuse_overlap(quantization)
     device = main_device(request.device)
     device = device if device.type == "cuda" else torch.device("cpu")
     report = progress or (lambda _: None)
@@ -160,6 +163,15 @@ def carry_out(quantization: Quantization, progress: ProgressSink | None = None) 
             with replacing(folder.partial / path.name) as file:
                 file.write(path.read_bytes())
         folder.take_the_name(_config(quantization))
+
+
+def _refuse_overlap(quantization: Quantization) -> None:
+    """An output within its source would change it, and one around it would replace it."""
+    out, folder = quantization.conversion.out, quantization.source.resolve()
+    if out == folder or folder in out.parents:
+        raise InvalidRequest(f"{out} is or lies in the folder of the model itself", "choose another --output")
+    if out in folder.parents:
+        raise InvalidRequest(f"{out} has the model itself within it", "choose another --output")
 
 
 def _shards(items: Iterable[_Item], most: int) -> dict[str, tuple[_Item, ...]]:
@@ -209,7 +221,8 @@ def _packed(item: _Item, reader: Reader, device: torch.device) -> list[memoryvie
     """The bytes of all tensors that an item becomes, in the order of its entries; none for one that is copied."""
     if item.form is None:
         return []
-    whole: dict[str, Tensor] = tensors(pack(reader.own(item.source, device), item.form))
+    with out_of_memory(str(device), "choose --device cpu"):
+        whole: dict[str, Tensor] = tensors(pack(reader.own(item.source, device), item.form, item.name))
     offset = whole.pop("weight.nested_offset", torch.zeros(()))
     if item.form.type == "int8":
         whole["weight_format"] = torch.zeros((), dtype=torch.uint8)

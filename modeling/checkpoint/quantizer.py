@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modeling.errors import DeviceUnavailable, InvalidRequest
+from modeling.errors import BadModelFile, DeviceUnavailable, InvalidRequest
 from modeling.kernels.packed import Packed4, Packed8, Scales8
 from modeling.layers.linear import Linear
 from modeling.quantization import Form
@@ -76,14 +76,22 @@ def _named(name: str, pattern: str) -> bool:
 
 
 @torch.no_grad()
-def pack(weight: Tensor, form: Form) -> Packed4 | Packed8:
+def pack(weight: Tensor, form: Form, name: str = "a weight") -> Packed4 | Packed8:
     """weight (out, in), of any floating dtype, on the CPU or a GPU → the same numbers in `form`, there.
 
     What bitsandbytes gives for the whole weight, in pieces: blocks and rows know nothing of each other. int8 goes by way of
     float16, as it does there.
+
+    Raises `BadModelFile` for infinities, NaN, and what float16 does not hold: all of a block or a row would be lost with them,
+    and in silence.
     """
     if weight.dtype == torch.float64:
         weight = weight.float()
+    least, most = (float(bound) for bound in weight.aminmax())
+    limit = torch.finfo(torch.float16 if form.type == "int8" else torch.float32).max
+    if not -limit <= least <= most <= limit:  # so NaN, too, which is both bounds then
+        what = f"{name} has values from {least:.3g} to {most:.3g}, which {form.type} cannot stand for"
+        raise BadModelFile(what, "download the model again, or leave the layer plain with falcon quantize --skip-modules")
     functional = _functional()
     o, i = weight.shape
     size = _PIECES[weight.device.type]

@@ -289,7 +289,7 @@ class FalconH1Step:
             self._mix(layer)
             parts = self._mixed(layer)
             combed = self._normed(layer.added.norm, layer.mlp_norm.eps, layer.gate_up, parts, layer.added.mixers_bias)
-            out_combed = combed and combs(layer.down[0])
+            out_combed = combed and combs(layer.down[0], self.rows)
             matrix.project_gated(
                 self.u, layer.gate_up, self.gated, bias=layer.added.gate_up_bias, multiplier=gate / down, combed=combed,
                 out_combed=out_combed, blocks=plan.gate_up,
@@ -308,21 +308,23 @@ class FalconH1Step:
             return self.parts[:1]
         split = plan.ssm_parts[0]
         parts = self.parts[: split + plan.attention_parts[0]]
-        matrix.project_parts(self.mixed, of_mamba, parts[:split], plan.ssm_parts[1:], combs(of_mamba))
-        matrix.project_parts(self.attended, of_attention, parts[split:], plan.attention_parts[1:], combs(of_attention))
+        matrix.project_parts(self.mixed, of_mamba, parts[:split], plan.ssm_parts[1:], combs(of_mamba, self.rows))
+        combed = combs(of_attention, self.rows)
+        matrix.project_parts(self.attended, of_attention, parts[split:], plan.attention_parts[1:], combed)
         return parts
 
     def _normed(self, weight: Tensor, eps: float, reader: Matrix, parts: Tensor | None, bias: Tensor | None) -> bool:
         """h grows by the parts, and u becomes its norm as `reader` wants it: combed or not."""
-        normed(self.h, weight, eps, self.u, parts, bias, combs(reader), self.pdl)
-        return combs(reader)
+        combed = combs(reader, self.rows)
+        normed(self.h, weight, eps, self.u, parts, bias, combed, self.pdl)
+        return combed
 
     def _mix(self, layer: _Layer) -> None:
         """Attention into `attended`, Mamba-2 into `mixed`; for what comes in parts under their multipliers."""
         m = self.multipliers
         of_attention, of_mamba = (1.0, 1.0) if self.alone else (m.attention_out, m.ssm_out)
         splits, channels, past, mixer = self.splits, self.channels, layer.past, layer.recurrence
-        combed, mixed_combed = combs(layer.attention_out[0]), combs(layer.ssm_out[0])
+        combed, mixed_combed = (combs(weight, self.rows) for weight in (layer.attention_out[0], layer.ssm_out[0]))
         attention = (self.projected, self.query, self.heads, past, self.turns, self.partials, splits)
         mamba = (self.projected, mixer, layer.ssm, past.active, self.unnormed, self.mixed, channels, of_mamba, mixed_combed)
         if self.rows <= BESIDE:

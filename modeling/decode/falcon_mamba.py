@@ -110,7 +110,7 @@ class FalconMambaStep:
         if not self.alone:
             self.pdl = rows == 1 and overlaps(self.device)
             self.u = empty(c.hidden_size, weight.dtype)
-            splits = 1 if rows == 1 and combs(self.layers[0].out_proj) else OUT_SPLITS
+            splits = 1 if rows == 1 and combs(self.layers[0].out_proj, 1) else OUT_SPLITS
             self.parts = torch.empty(splits, rows, c.hidden_size, dtype=torch.float32, device=self.device)
 
     def __call__(self) -> None:
@@ -140,7 +140,7 @@ class FalconMambaStep:
         parts, bias = None, None
         for layer in self.layers:
             combed = self._normed(layer.norm, layer.in_proj, parts, bias)
-            out_combed = combs(layer.out_proj)
+            out_combed = combs(layer.out_proj, self.h.shape[0])
             if self.h.shape[0] == 1:
                 self._row_packed(layer, combed, out_combed)
             else:
@@ -163,5 +163,6 @@ class FalconMambaStep:
 
     def _normed(self, norm: Norm, reader: Matrix, parts: Tensor | None, bias: Tensor | None) -> bool:
         """h grows by the parts, and u becomes its norm as `reader` wants it: combed or not."""
-        normed(self.h, norm.weight, norm.eps, self.u, parts, bias, combs(reader), self.pdl)
-        return combs(reader)
+        combed = combs(reader, self.h.shape[0])
+        normed(self.h, norm.weight, norm.eps, self.u, parts, bias, combed, self.pdl)
+        return combed

@@ -51,7 +51,8 @@ class Answer:
     `reading` is what it shares with other samples of the same prompt. `budget` is the most tokens the answer may have, None
     without a limit. `slot` is where its state is, −1 while it waits. `fed` counts the prompt tokens in the state; `reused` of
     them were there before, as those of `start` were. `marks` are numbers of prompt tokens at which the state is kept on the
-    way. `looked_up` counts the tokens that were guessed, `accepted` those of them that were drawn. `ended` is the finish reason as soon as a token (or a budget of 0) has decided it.
+    way. `looked_up` counts the tokens that were guessed, `accepted` those of them that were drawn and gone on from. `ended` is
+    the finish reason as soon as a token (or a budget of 0) has decided it.
     """
 
     def __init__(

@@ -171,7 +171,10 @@ class Engine:
                     self._advance()
                 event = events.popleft()
                 if isinstance(event, Failed):
-                    raise event.error
+                    try:
+                        raise event.error
+                    finally:
+                        del event  # with it, the error and this frame would keep each other, and what callers hold, alive
                 yield event
                 if isinstance(event, Finished):
                     return

@@ -19,7 +19,8 @@ from modeling.errors import MemoryExceeded
 class SlotState(Protocol):
     """What the engine asks of a model's memory; `modeling.state.ModelState` has more.
 
-    `pages` are only asked for where there are `Programs`, `make_trail` and `go_back` where tokens are looked up, `reserve` in both.
+    `pages` are only asked for where there are `Programs`, `make_trail` and `go_back` where tokens are looked up, `reserve` in
+    both.
     """
 
     lengths: list[int]

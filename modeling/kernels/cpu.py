@@ -56,10 +56,12 @@ def matrix_times_vector() -> Iterator[None]:
 
 def packed_linear(x: Tensor, weight: Packed, bias: Tensor | None = None) -> Tensor:
     """The twin of `reference.packed_linear` on a CPU, for bf16; for what it has no kernel for, the law."""
-    if x.dtype == torch.bfloat16 and not x.is_cuda and not torch.is_grad_enabled():
+    if x.dtype == torch.bfloat16 and x.device.type == "cpu" and not torch.is_grad_enabled():
         if isinstance(weight, Interleaved4) and bitsandbytes.library() is not None:
             return bitsandbytes.packed_linear(x, weight, bias)
-        if isinstance(weight, Packed8) and x.numel() <= _FEW * x.shape[-1] and x.shape[-1] % 16 == 0:
+        # inductor refuses this product where its input is not yet made; the law it fuses by itself
+        few = x.numel() <= _FEW * x.shape[-1] and x.shape[-1] % 16 == 0
+        if isinstance(weight, Packed8) and few and not torch.compiler.is_compiling():
             return _eight_bits(x, weight, bias)
     return reference.packed_linear(x, weight, bias)
 

@@ -102,4 +102,4 @@ class FalconH1(LanguageModel):
         conv, ssm = (c.conv_dim, c.mamba_d_conv), (c.mamba_n_heads, c.mamba_d_head, c.mamba_d_state)
         pages = slots * (ceil((c.max_position_embeddings if tokens is None else tokens) / PAGE) + 1)
         pool = KVPool(pages, (c.num_key_value_heads, c.head_dim), dtype, devices)
-        return ModelState([MambaState.zeros(slots, conv, ssm, dtype, device) for device in devices], pool)
+        return ModelState(MambaState.blocks(devices, slots, conv, ssm, dtype), pool)

@@ -82,4 +82,4 @@ class FalconMamba(LanguageModel):
         """36 MiB a slot for the 7B, whatever `tokens`: a recurrent memory does not grow."""
         c, dtype = self.config, self.dtype
         conv, ssm = (c.intermediate_size, c.conv_kernel), (c.intermediate_size, c.state_size)
-        return ModelState([MambaState.zeros(slots, conv, ssm, dtype, execution_device(block)) for block in self.blocks])
+        return ModelState(MambaState.blocks([execution_device(block) for block in self.blocks], slots, conv, ssm, dtype))

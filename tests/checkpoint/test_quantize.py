@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from modeling.checkpoint.files import find
 from modeling.checkpoint.load import load
 from modeling.checkpoint.quantize import carry_out, plan
 from modeling.config import load_config
 from modeling.conversion import Conversion, QuantizeRequest
-from modeling.errors import InvalidRequest, WriteFailed
+from modeling.errors import BadModelFile, InvalidRequest, MemoryExceeded, WriteFailed
 from modeling.messages import ModelSpec
 
 FAMILIES = ["falcon_mamba", "falcon_h1"]
@@ -214,6 +214,16 @@ def test_a_quantized_source_and_an_output_within_the_source_are_refused(tiny: Ca
             quantize(source, out, force=True)
 
 
+def test_an_output_that_has_its_source_within_is_not_replaced(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    source, out = tiny("falcon_h1"), tmp_path / "out"
+    quantize(source, out)
+    inner = Path(shutil.copytree(source, out / "original"))
+    for around in (out, Path("/")):
+        with pytest.raises(InvalidRequest, match="has the model itself within it"):
+            quantize(inner, around, force=True)
+    assert files_of(inner) == files_of(source)
+
+
 def test_what_is_there_is_replaced_only_if_it_is_a_checkpoint_and_only_by_force(
     tiny: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -320,6 +330,83 @@ def test_a_run_killed_between_its_two_renames_lost_nothing(tiny: Callable[..., P
     assert files_of(out) == before
 
 
+def test_what_a_killed_run_left_behind_is_in_nobodys_way(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    """Killed after its renames, before it could remove the one that it had replaced."""
+    source, out = tiny("falcon_h1"), tmp_path / "out"
+    quantize(source, out)
+    shutil.copytree(out, tmp_path / ".out.replaced")
+    quantize(source, out, "int8", force=True)
+    assert opened(out).blocks[0].mamba.in_proj.form.name == "int8"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_name_that_cannot_be_taken_leaves_the_old_one(
+    tiny: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tiny("falcon_h1"), tmp_path / "out"
+    quantize(source, out)
+    before, rename = files_of(out), Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name == ".out.partial":
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(WriteFailed, match="No space left"):
+        quantize(source, out, "int8", force=True)
+    assert files_of(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_link_stays_one_and_what_it_names_is_replaced(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    source, link = tiny("falcon_h1"), tmp_path / "link"
+    link.symlink_to(tmp_path / "disk")
+    for kind in ("nf4-dq", "int8"):
+        quantize(source, link, kind, force=True)
+        assert link.is_symlink()
+        assert opened(link).blocks[0].mamba.in_proj.form.name == kind
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -70000.0])
+def test_weights_that_no_code_stands_for_are_refused(tiny: Callable[..., Path], tmp_path: Path, value: float) -> None:
+    """Written, and packed on load: a block, or a row in int8, would be lost with one of them."""
+    source, kind = Path(shutil.copytree(tiny("falcon_h1"), tmp_path / "source")), "int8" if value < 0 else "nf4"
+    path = source / "model.safetensors"
+    weights = load_file(path)
+    name = next(name for name in weights if name.endswith("in_proj.weight"))
+    weights[name][3, 5] = value
+    save_file(weights, path)
+    with pytest.raises(BadModelFile, match=f"{name} has values"):
+        quantize(source, tmp_path / "out", kind)
+    with pytest.raises(BadModelFile, match=f"{name} has values"):
+        opened(source, quantize=kind)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_memory_that_runs_out_says_so(tiny: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("modeling.checkpoint.quantize.pack", full)
+    with pytest.raises(MemoryExceeded) as caught:
+        quantize(tiny("falcon_h1"), tmp_path / "out")
+    assert "--device cpu" in caught.value.hint
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tied_head_that_is_another_is_refused(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    """As on load: one of the two would be dropped in silence."""
+    source = Path(shutil.copytree(tiny("falcon_h1", tie_word_embeddings=True), tmp_path / "source"))
+    path = source / "model.safetensors"
+    weights = load_file(path)
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"] + 1
+    save_file(weights, path)
+    with pytest.raises(BadModelFile, match="ties the embedding"):
+        quantize(source, tmp_path / "out")
+
+
 def test_two_at_once_do_not_mix(tiny: Callable[..., Path], tmp_path: Path) -> None:
     source, out = tiny("falcon_h1"), tmp_path / "out"
 
@@ -355,7 +442,7 @@ def test_a_disk_that_is_too_small_is_seen_before_the_work(tiny: Callable[..., Pa
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", name], capture_output=True).returncode:
             pytest.skip("no file system can be mounted here")
         try:
-            with pytest.raises(WriteFailed, match="free") as caught:
+            with pytest.raises(WriteFailed, match=r"needs \d+ KiB, and its disk has 40.0 KiB free") as caught:
                 quantize(tiny("falcon_mamba"), Path(name) / "out")
             assert "make room" in caught.value.hint
             assert not list(Path(name).iterdir())

@@ -17,7 +17,9 @@ from torch import nn
 from modeling.api import open_model
 from modeling.checkpoint.files import find
 from modeling.checkpoint.load import load
+from modeling.checkpoint.quantize import plan
 from modeling.config import load_config
+from modeling.conversion import QuantizeRequest
 from modeling.errors import BadModelFile, DeviceUnavailable, InvalidRequest, UnsupportedConfig
 from modeling.kernels import bitsandbytes
 from modeling.kernels.packed import Packed4
@@ -347,3 +349,12 @@ def test_products_may_be_made_in_another_dtype(tiny: Callable[..., Path]) -> Non
         one, other = plain(IDS), exact(IDS)
     assert not torch.equal(one, other)
     torch.testing.assert_close(one, other, atol=0.1, rtol=0.1)
+
+
+def test_products_of_falcon_h1_are_not_made_in_float16_either(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    folder = tiny("falcon_h1", "bfloat16")
+    with pytest.raises(InvalidRequest, match="overflows in float16"):
+        opened(folder, quantize="nf4", compute_dtype="float16")
+    with pytest.raises(InvalidRequest, match="overflows in float16"):
+        plan(find(ModelSpec(str(folder))), load_config(folder), QuantizeRequest(tmp_path / "out", compute_dtype="float16"))
+    opened(folder, compute_dtype="float16")  # of plain weights it says nothing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,6 +35,23 @@ def test_compiled_steps_are_the_readable_ones_in_one_graph(name: str) -> None:
     assert (
         not counters["graph_break"] and counters["stats"]["unique_graphs"] <= 4
     )  # the trial's, and a block's: not each block's
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+@pytest.mark.filterwarnings("ignore")
+def test_packed_weights_compile(kind: Any) -> None:
+    """In bfloat16, where packed weights have products of their own on a CPU."""
+    spec = ModelSpec(demo.resolve("demo"), device="cpu", quantize=kind, kernels="torch")
+    plain, ids = api.open_language_model(spec), torch.arange(20) + 100
+    torch.compiler.reset()
+    compiled = api.open_language_model(replace(spec, kernels="compile"))
+    found = []
+    for model in (plain, compiled):
+        state = model.make_state(1, 64)
+        model.prefill(ids[:19], state, 0)
+        found.append(model.step(ids[19:], state))
+    torch.testing.assert_close(found[1], found[0], rtol=0.05, atol=0.3)
 
 
 def test_without_a_compiler_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

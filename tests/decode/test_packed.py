@@ -23,6 +23,7 @@ falcon_h1 = pytest.importorskip("modeling.decode.falcon_h1")
 attention_step = pytest.importorskip("modeling.kernels.triton.attention_step")
 nf4 = pytest.importorskip("modeling.kernels.triton.nf4")
 products = pytest.importorskip("modeling.kernels.triton.packed")
+matrices = pytest.importorskip("modeling.kernels.triton.matrix")
 
 MAMBA: dict[str, Any] = {
     "model_type": "falcon_mamba", "vocab_size": 61, "hidden_size": 64, "state_size": 16, "num_hidden_layers": 1,
@@ -179,6 +180,15 @@ def test_half_precision(rows: int, fields: dict[str, Any], device: torch.device)
     check(draw(fields, FORMS["nf4, doubled"], torch.bfloat16, device, ("lm_head",)), rows, device, steps=1)
 
 
+@pytest.mark.parametrize("form", ["nf4, doubled", "int8"])
+@pytest.mark.parametrize("fields", [MAMBA, H1], ids=["falcon_mamba", "falcon_h1"])
+def test_many_rows_of_matrices_made_plain(
+    fields: dict[str, Any], form: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrices, "FUSED", 2)
+    check(draw(fields, FORMS[form], torch.float32, device, ("lm_head",)), 3, device, steps=1)
+
+
 @pytest.mark.parametrize("form", list(FORMS))
 def test_laid_together(form: str, device: torch.device) -> None:
     """Layers stay what they were; the memory of their codes is the matrix's own; a second call copies nothing."""
@@ -192,7 +202,7 @@ def test_laid_together(form: str, device: torch.device) -> None:
     if isinstance(matrix, nf4.Matrix4):
         assert (matrix.doubled is not None) == FORMS[form].double
         codes, scales = matrix.codes.view(torch.uint8).flatten(), matrix.plain_scales()
-        whole = Packed4(codes, scales, matrix.values[:16], matrix.shape, matrix.block)
+        whole = Packed4(codes, scales, matrix.values, matrix.shape, matrix.block)
         assert torch.equal(whole.dequantized(torch.float32), torch.cat(before))
 
 

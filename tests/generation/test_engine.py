@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import random
 import sys
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import pairwise
 from types import FrameType, ModuleType
 from typing import Any, Self
@@ -637,3 +639,26 @@ def test_memory_that_runs_out_ahead_is_told_as_such(make_ahead: MakeEngine) -> N
     model.before_call = fail
     with pytest.raises(MemoryExceeded):
         list(engine.generate(ask(1, 2, max_tokens=9, ignore_eos=True)))
+
+
+def test_what_fails_keeps_nothing_alive(make_ahead: MakeEngine) -> None:
+    """States hold pages: they must not wait for the collector because an error and its frames know each other."""
+    engine, model = make_ahead(slots=1)
+    kept: list[Any] = []
+    list(engine.generate(ask(1, 2, max_tokens=1), keep=kept.append))
+
+    def fail() -> None:
+        raise MemoryExceeded("all positions are in use")
+
+    model.before_call = fail
+    gc.collect()
+    gc.disable()
+    try:
+        start = kept.pop()
+        state = weakref.ref(start)
+        with suppress(MemoryExceeded):
+            list(engine.generate(ask(1, 2, 3), start=start))
+        del start
+        assert state() is None
+    finally:
+        gc.enable()

@@ -128,6 +128,9 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     assert path.read_text() == "what was there" and list(tmp_path.iterdir()) == [path]
     with pytest.raises(WriteFailed):
         keep(interrupted(), pieces, 5, tmp_path / "no" / "folder")
+    with pytest.raises(KeyboardInterrupt):  # nor does a device, or a pipe, become a file
+        keep(interrupted(), pieces, 5, Path("/dev/null"))
+    assert Path("/dev/null").is_char_device()
     whole = Scored(torch.zeros(8, dtype=torch.int64), torch.full((8, 5), -70000.0))  # less than a float16 can be
     keep(iter([whole]), pieces, 5, path)
     assert {name: tensor.shape for name, tensor in read_header(path).items()} == {

@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from modeling.kernels.packed import Interleaved4, Packed, Packed4, Packed8, Scales8
+from modeling.kernels.triton.int8 import Matrix8
 from modeling.kernels.triton.nf4 import scale_of
+from modeling.kernels.triton.packed import PackedMatrix
 
 BYTES, WARPS = 4096, 8  # codes of one program
 
@@ -36,8 +38,22 @@ def dequantized(weight: Packed, dtype: torch.dtype, size: int = BYTES, warps: in
         return out
     (tensors, group), blocks = _tensors(weight), max(1, 2 * size // weight.block)
     _blocks4[(triton.cdiv(out.numel(), blocks * weight.block),)](
-        (weight.codes, *tensors), out, out.numel(), BLOCK=weight.block, BLOCKS=blocks, GROUP=group,
+        (weight.codes, *tensors), out, out.numel(), BLOCK=weight.block, BLOCKS=blocks, GROUP=group, MEANS=False,
         EVEN=out.numel() % (blocks * weight.block) == 0, PTX=not triton.knobs.runtime.interpret, num_warps=warps,
+    )  # fmt: skip
+    return out
+
+
+def plain_of(matrix: PackedMatrix, dtype: torch.dtype) -> Tensor:
+    """The same for a matrix as the kernels of a decode step read it."""
+    (o, d), codes = matrix.shape, matrix.codes
+    if isinstance(matrix, Matrix8):
+        return dequantized(Packed8(codes, matrix.scales), dtype)
+    out, blocks = torch.empty(o, d, dtype=dtype, device=codes.device), max(1, 2 * BYTES // matrix.block)
+    tensors = (codes.view(-1).view(torch.uint8), matrix.scales, *(matrix.doubled or (None, None, None)), matrix.values)
+    _blocks4[(triton.cdiv(out.numel(), blocks * matrix.block),)](
+        tensors, out, out.numel(), BLOCK=matrix.block, BLOCKS=blocks, GROUP=matrix.group, MEANS=True,
+        EVEN=out.numel() % (blocks * matrix.block) == 0, PTX=not triton.knobs.runtime.interpret, num_warps=WARPS,
     )  # fmt: skip
     return out
 
@@ -73,16 +89,17 @@ def _value(codes, values, entry, PTX: tl.constexpr):
 
 @triton.jit
 def _blocks4(
-    m, out, count, BLOCK: tl.constexpr, BLOCKS: tl.constexpr, GROUP: tl.constexpr, EVEN: tl.constexpr, PTX: tl.constexpr
+    m, out, count, BLOCK: tl.constexpr, BLOCKS: tl.constexpr, GROUP: tl.constexpr, MEANS: tl.constexpr, EVEN: tl.constexpr,
+    PTX: tl.constexpr,
 ):  # fmt: skip
     """out[2 i], out[2 i + 1] of byte i, for some blocks: m = (codes, scales, their values, absmax and mean, values)."""
     block = tl.program_id(0).to(tl.int64) * BLOCKS + tl.arange(0, BLOCKS)
     i = block[:, None] * (BLOCK // 2) + tl.arange(0, BLOCK // 2)[None, :]
     if EVEN:
-        scale = scale_of(m, block, None, GROUP, False, PTX)[:, None]
+        scale = scale_of(m, block, None, GROUP, MEANS, PTX)[:, None]
         codes = tl.load(m[0] + i).to(tl.int32)
     else:
-        scale = scale_of(m, block, block * BLOCK < count, GROUP, False, PTX)[:, None]
+        scale = scale_of(m, block, block * BLOCK < count, GROUP, MEANS, PTX)[:, None]
         codes = tl.load(m[0] + i, mask=2 * i < count, other=0).to(tl.int32)
     entry = 0.0
     if PTX:

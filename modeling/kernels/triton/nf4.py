@@ -13,9 +13,8 @@ One 32-bit word holds 8 neighbours of a row, so a tile of words is 8 tiles of we
 meets every eighth activation; activations that are *combed* (`combed`) have those side by side. Warps share the columns of a
 program's outputs, and their sums meet in the end.
 
-One row alone has no use for tensor cores: its weights stay in fp32, and the scale of a block multiplies its sum (`row4`), which
-rounds less than the law, where every weight is rounded. There the shuffles bind, one in two cycles of a processor; so they look
-up one half of a word, and byte permutations, four codes at once, the other half (`halves`).
+One row alone has no use for tensor cores: its weights stay in fp32 as the table has them (shift, shuffle, product and sum), and
+the scale of a block multiplies its sum (`row4`). That rounds less than the law, which rounds every weight.
 """
 
 # Triton's language is typed by its own compiler.
@@ -41,8 +40,7 @@ from modeling.kernels.triton.rows import dot
 @dataclass(frozen=True, slots=True)
 class Matrix4:
     """A `Packed4` (o, d) as the kernels read it: `codes` (o, d / 8) int32, 8 in each; `scales` (o · d / block) fp32, or uint8
-    with `doubled` = (values (256), absmax (groups), mean (groups)) in fp32, `group` scales to each; `table` has the
-    codes' values, `values` (28) fp32 the same and behind them what `halves` permutes."""
+    with `doubled` = (values (256), absmax (groups), mean (groups)) in fp32, `group` scales to each; `table` has the values."""
 
     codes: Tensor
     scales: Tensor
@@ -62,10 +60,9 @@ class Matrix4:
         codes, scales = packed.codes.view(-1).view(torch.int32).view(o, d // 8), packed.scales
         table = tuple(packed.values.tolist())
         if not isinstance(scales, Scales8):
-            return cls(codes, scales, None, _entries(table, codes.device), table, packed.shape, packed.block)
+            return cls(codes, scales, None, packed.values, table, packed.shape, packed.block)
         doubled = (scales.values, scales.absmax, scales.mean.reshape(1).expand(scales.absmax.numel()).contiguous())
-        values = _entries(table, codes.device)
-        return cls(codes, scales.codes, doubled, values, table, packed.shape, packed.block, scales.block)
+        return cls(codes, scales.codes, doubled, packed.values, table, packed.shape, packed.block, scales.block)
 
     def plain_scales(self) -> Tensor:
         """(o · d / block) fp32."""
@@ -109,38 +106,9 @@ def decoder(table: tuple[float, ...], dtype: torch.dtype) -> str:
 
 
 @cache
-def _entries(table: tuple[float, ...], device: torch.device) -> Tensor:
-    """The 16 values, and 12 words with their bytes: of each of the three highest, the highest first, those of all values."""
-    of_values = [_bytes(value) for value in table]
-    words = [sum(of_values[i + j][plane] << 8 * j for j in range(4)) for plane in range(3) for i in range(0, 16, 4)]
-    planes = torch.tensor(words, dtype=torch.int64).to(torch.int32).view(torch.float32)
-    return torch.cat((torch.tensor(table, dtype=torch.float32), planes)).to(device)
-
-
-def _bytes(value: float) -> tuple[int, int, int]:
-    """A value's three highest bytes in fp32, the highest first, so that the third stands for the fourth as well."""
-    bits = struct.unpack("<I", struct.pack("<f", value))[0]
-    nearest = min(range(max(0, (bits >> 8) - 1), (bits >> 8) + 2), key=lambda n: abs((n << 8 | n & 255) - bits))
-    return nearest >> 16, nearest >> 8 & 255, nearest & 255
-
-
-@cache
-def halves(table: tuple[float, ...]) -> str:
-    """PTX: a word, and the words of `_entries` → the values of its 8 codes in fp32, place by place.
-
-    Places 4 to 7 are shuffled. Of places 0 to 3 each of a value's three high bytes is permuted out of the table's entries 0 to
-    7 and 8 to 15, and the code's highest bit chooses; the third byte stands for the fourth as well (an error below 2⁻¹⁶).
-    """
-    lines = [*_entry(table), ".reg .u32 s, c, a, b, x<3>, y<2>, w<4>;"]
-    lines += ["and.b32 s, $8, 0x7777; shr.u32 c, $8, 3; and.b32 c, c, 0x1111; prmt.b32 c, 0xFF00, 0, c;"]
-    for plane in range(3):
-        first = 9 + 4 * plane
-        lines.append(f"prmt.b32 a, ${first}, ${first + 1}, s; prmt.b32 b, ${first + 2}, ${first + 3}, s;")
-        lines.append(f"lop3.b32 x{plane}, a, b, c, 0xD8;")  # c ? b : a, bit by bit
-    lines += ["prmt.b32 y0, x1, x0, 0x5140; prmt.b32 y1, x1, x0, 0x7362;"]  # the two highest bytes of two values each
-    lines += [f"prmt.b32 ${i}, y{i // 2}, x2, 0x{('1044', '3255', '1066', '3277')[i]};" for i in range(4)]
-    lines += [f"shr.u32 w{i}, $8, {16 + 4 * i}; shfl.sync.idx.b32 ${4 + i}, v0, w{i}, 31, 0xffffffff;" for i in range(4)]
-    return " ".join((*lines, "}"))
+def unscaled(table: tuple[float, ...]) -> str:
+    """PTX: words, already shifted → values of the table in fp32."""
+    return " ".join((*_entry(table), "shfl.sync.idx.b32 $0, v0, $1, 31, 0xffffffff; }"))
 
 
 def _entry(table: tuple[float, ...]) -> list[str]:
@@ -254,11 +222,11 @@ def row4(
             end = tl.where(done + WORDS < SPAN, O, 0)
             following = _row_words(m, line, start + WORDS, o, end, D, WORDS, False)
         word = start + tl.arange(0, WORDS)
-        acc, found = tl.zeros((OUTPUTS, WORDS), dtype=tl.float32), _looked_up(words, m[5], DECODE)
+        acc = tl.zeros((OUTPUTS, WORDS), dtype=tl.float32)
         for place in tl.static_range(8):
             column = word + place * (D // 8) if COMBED else word * 8 + (place ^ 1)
             inputs = _loaded(x + column, None if EVEN else word < D // 8).to(tl.float32)
-            acc += found[place] * inputs[None, :]
+            acc += _looked_up(words >> (4 * place), m[5], DECODE) * inputs[None, :]
         sums = tl.sum(tl.reshape(acc, (OUTPUTS, WORDS // SHARED, SHARED)), axis=2)
         at = start + tl.arange(0, WORDS // SHARED) * SHARED
         inside = None if EVEN else (o < O)[:, None] & (at < D // 8)[None, :]
@@ -280,18 +248,9 @@ def _row_words(m, line, start, o, end, D: tl.constexpr, WORDS: tl.constexpr, EVE
 
 @triton.jit
 def _looked_up(words, values, DECODE: tl.constexpr):
-    """The table's values (fp32) of the codes in `words`, place by place."""
+    """The table's values (fp32) of the codes in the low bits of `words`."""
     if DECODE is None:
-        found = ()
-        for place in tl.static_range(8):
-            found = found + (tl.load(values + (words >> (4 * place) & 15)),)  # noqa: RUF005 (the language has no stars)
+        found = tl.load(values + (words & 15))
     else:
-        f = tl.float32
-        w = (values + 16).to(tl.pointer_type(tl.int32))
-        found = tl.inline_asm_elementwise(
-            DECODE, "=r,=r,=r,=r,=r,=r,=r,=r,r,r,r,r,r,r,r,r,r,r,r,r,r",
-            [words, tl.load(w), tl.load(w + 1), tl.load(w + 2), tl.load(w + 3), tl.load(w + 4), tl.load(w + 5),
-             tl.load(w + 6), tl.load(w + 7), tl.load(w + 8), tl.load(w + 9), tl.load(w + 10), tl.load(w + 11)],
-            (f, f, f, f, f, f, f, f), True, 1,
-        )  # fmt: skip
+        found = tl.inline_asm_elementwise(DECODE, "=r,r", [words], tl.float32, True, 1)
     return found

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from modeling.kernels.triton.int8 import Matrix8, product8
 from modeling.kernels.triton.launch import overlaps, release, wait
-from modeling.kernels.triton.nf4 import Matrix4, decoder, halves, product4, row4
+from modeling.kernels.triton.nf4 import Matrix4, decoder, product4, row4, unscaled
 from modeling.kernels.triton.projection import PROCESSORS, Convolved
 from modeling.kernels.triton.rows import comb, convolved, of_output, silu, window
 
@@ -146,7 +146,7 @@ def options(x: Tensor, matrix: PackedMatrix, outputs: int, blocks: PackedBlocks,
     form: dict[str, Any] = {"BITS": 8, "BLOCK": 0, "GROUP": 0, "DECODE": None}
     alone = b == 1 and isinstance(matrix, Matrix4)
     if isinstance(matrix, Matrix4):
-        ptx = halves(matrix.table) if alone else decoder(matrix.table, x.dtype)
+        ptx = unscaled(matrix.table) if alone else decoder(matrix.table, x.dtype)
         ptx_or_none = None if triton.knobs.runtime.interpret else ptx
         form = {"BITS": 4, "BLOCK": matrix.block, "GROUP": matrix.group, "DECODE": ptx_or_none}
     if alone:

@@ -31,7 +31,7 @@ def inside(b: int, length: int, c: int, dtype: torch.dtype, device: torch.device
 
 
 def memory(b: int, c: int, taps: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return MambaState.zeros(b, (c, taps), (1,), dtype, device).conv.normal_()
+    return MambaState.zeros(b, conv=(c, taps), ssm=(1,), dtype=dtype, device=device).conv.normal_()
 
 
 def error(found: Tensor, expected: Tensor) -> float:
