@@ -87,4 +87,5 @@ def _length(args: tuple[Any, ...]) -> int:
 
 
 def _token(args: tuple[Any, ...], count: int, t: int) -> list[Tensor]:
-    return [each[:, t : t + 1] for each in args[:count]]
+    """What a step would be given: fresh memory, since a product may go another way by where its rows lie."""
+    return [each[:, t : t + 1].clone(memory_format=torch.contiguous_format) for each in args[:count]]
