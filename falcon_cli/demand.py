@@ -42,7 +42,7 @@ class AnswerOptions(Group):
     speculate: Annotated[
         int,
         typer.Option(
-            min=0, max=15, metavar="N", help="Guess up to N tokens by looking them up; same answer, on a CPU (0: none)."
+            min=0, max=15, metavar="N", help="Look up to N tokens up, on a CPU; same answer, sooner if it copies (0: none)."
         ),
     ] = 0
 
