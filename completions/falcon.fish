@@ -7,7 +7,7 @@ function __falcon_at --description 'Whether the words so far lead to this comman
     for word in (commandline -opc)[2..]
         if test $skip = yes
             set skip no
-        else if contains -- $word --against --batch-size --block-size --branch --budget --chat-template --chunks --color --compare --compute-dtype --ctx-size --device --device-map --dtype --fail-below --file --format --frequency-penalty --input-file --json-schema --json-schema-file --kernels --kl-divergence-base --log-file --logprobs --max-memory --max-new-tokens --max-shard-size --max-tokens --min-p --model --model-name-or-path --n-depth --n-gen --n-predict --n-prompt --num-samples --output --output-file --percentiles --pg --plot --prefill-chunk --prefill-response --presence-penalty --prompt --prompt-cache --quantize --regex --repeat-last-n --repeat-penalty --repetition-penalty --repetitions --revision --seed --session --skip-modules --snapshot-memory --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --turns --type --typical-p --verify-text -b -c -d -f -i -m -n -o -p -pg -r -s -t
+        else if contains -- $word --against --batch-size --block-size --branch --budget --chat-template --chunks --color --compare --compute-dtype --ctx-size --device --device-map --dtype --fail-below --file --format --frequency-penalty --input-file --json-schema --json-schema-file --kernels --kl-divergence-base --log-file --logprobs --max-memory --max-new-tokens --max-shard-size --max-tokens --min-p --model --model-name-or-path --n-depth --n-gen --n-predict --n-prompt --num-samples --output --output-file --percentiles --pg --plot --prefill-chunk --prefill-response --presence-penalty --prompt --prompt-cache --quantize --regex --repeat-last-n --repeat-penalty --repetition-penalty --repetitions --revision --seed --session --skip-modules --snapshot-memory --speculate --stop --system --system-file --temp --temperature --tools --top-k --top-p --torch-dtype --turns --type --typical-p --verify-text -b -c -d -f -i -m -n -o -p -pg -r -s -t
             set skip yes
         else if string match -q -- '-*' $word
             continue
@@ -205,6 +205,7 @@ complete -c falcon -n '__falcon_at "generate"' -l output -s o -r -F -d 'Write to
 complete -c falcon -n '__falcon_at "generate"' -l extract -s x -d 'Write the first fenced block of the answer only'
 complete -c falcon -n '__falcon_at "generate"' -l num-samples -x -d 'Answer N times, from one reading of the prompt'
 complete -c falcon -n '__falcon_at "generate"' -l logprobs -x -d 'Add log-probabilities to the JSON, and K alternatives'
+complete -c falcon -n '__falcon_at "generate"' -l speculate -x -d 'Look up to N tokens up, on a CPU; same answer, sooner if it copies (0: none)'
 complete -c falcon -n '__falcon_at "generate"' -l json-schema -x -d 'Let the answer be JSON that this schema describes'
 complete -c falcon -n '__falcon_at "generate"' -l json-schema-file -r -F -d 'The same, with the schema in a file'
 complete -c falcon -n '__falcon_at "generate"' -l regex -x -d 'Let the whole answer match this regular expression'

@@ -3,7 +3,7 @@
 Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
 
-    $valued = @('--against', '--batch-size', '--block-size', '--branch', '--budget', '--chat-template', '--chunks', '--color', '--compare', '--compute-dtype', '--ctx-size', '--device', '--device-map', '--dtype', '--fail-below', '--file', '--format', '--frequency-penalty', '--input-file', '--json-schema', '--json-schema-file', '--kernels', '--kl-divergence-base', '--log-file', '--logprobs', '--max-memory', '--max-new-tokens', '--max-shard-size', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--num-samples', '--output', '--output-file', '--percentiles', '--pg', '--plot', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--prompt-cache', '--quantize', '--regex', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--skip-modules', '--snapshot-memory', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--turns', '--type', '--typical-p', '--verify-text', '-b', '-c', '-d', '-f', '-i', '-m', '-n', '-o', '-p', '-pg', '-r', '-s', '-t')
+    $valued = @('--against', '--batch-size', '--block-size', '--branch', '--budget', '--chat-template', '--chunks', '--color', '--compare', '--compute-dtype', '--ctx-size', '--device', '--device-map', '--dtype', '--fail-below', '--file', '--format', '--frequency-penalty', '--input-file', '--json-schema', '--json-schema-file', '--kernels', '--kl-divergence-base', '--log-file', '--logprobs', '--max-memory', '--max-new-tokens', '--max-shard-size', '--max-tokens', '--min-p', '--model', '--model-name-or-path', '--n-depth', '--n-gen', '--n-predict', '--n-prompt', '--num-samples', '--output', '--output-file', '--percentiles', '--pg', '--plot', '--prefill-chunk', '--prefill-response', '--presence-penalty', '--prompt', '--prompt-cache', '--quantize', '--regex', '--repeat-last-n', '--repeat-penalty', '--repetition-penalty', '--repetitions', '--revision', '--seed', '--session', '--skip-modules', '--snapshot-memory', '--speculate', '--stop', '--system', '--system-file', '--temp', '--temperature', '--tools', '--top-k', '--top-p', '--torch-dtype', '--turns', '--type', '--typical-p', '--verify-text', '-b', '-c', '-d', '-f', '-i', '-m', '-n', '-o', '-p', '-pg', '-r', '-s', '-t')
     $commands = @{
         'falcon' = [ordered]@{
             'bench' = 'Measure how fast a model is here, beside what this machine can do'
@@ -271,6 +271,7 @@ Register-ArgumentCompleter -Native -CommandName falcon -ScriptBlock {
             '-x' = 'Write the first fenced block of the answer only'
             '--num-samples' = 'Answer N times, from one reading of the prompt'
             '--logprobs' = 'Add log-probabilities to the JSON, and K alternatives'
+            '--speculate' = 'Look up to N tokens up, on a CPU; same answer, sooner if it copies (0: none)'
             '--json-schema' = 'Let the answer be JSON that this schema describes'
             '--json-schema-file' = 'The same, with the schema in a file'
             '--regex' = 'Let the whole answer match this regular expression'

@@ -39,6 +39,12 @@ class AnswerOptions(Group):
         typer.Option(min=0, max=100, metavar="K", help="Add log-probabilities to the JSON, and K alternatives."),
         ANEW,
     ] = None
+    speculate: Annotated[
+        int,
+        typer.Option(
+            min=0, max=15, metavar="N", help="Look up to N tokens up, on a CPU; same answer, sooner if it copies (0: none)."
+        ),
+    ] = 0
 
     def check_together(self) -> None:
         """Raises `InvalidRequest` for options that contradict each other."""

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 def open_model(
-    model: ModelOptions, output: OutputOptions, progress: console.ProgressReport, *, slots: int | None = 1
+    model: ModelOptions, output: OutputOptions, progress: console.ProgressReport, *, slots: int | None = 1, speculate: int = 0
 ) -> OpenModel:
     """Open the model the options name, for `slots` answers at once (None: as many as suit it), and pass on what it has to say.
+    An answer alone looks up to `speculate` tokens up.
 
     Raises as `modeling.api.open_model`.
     """
@@ -28,7 +29,7 @@ def open_model(
     from modeling import api
 
     signals.check()
-    opened = api.open_model(spec, slots=slots, progress=progress)
+    opened = api.open_model(spec, slots=slots, speculate=speculate, progress=progress)
     info = opened.info
     log.write(f"opened {info.name} ({info.family}, {info.revision or 'local'}): {info.dtype}, {info.device}, {info.kernels}")
     if not output.quiet:

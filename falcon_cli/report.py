@@ -81,6 +81,7 @@ def document(completion: Completion, *, with_ids: bool = False, spell: Spelling 
     """
     info, sampling, finished = completion.info, completion.sampling, completion.finished
     stats = finished.stats
+    drafted = {"draft_n": stats.looked_up_tokens, "draft_n_accepted": stats.accepted_tokens} if stats.looked_up_tokens else {}
     result: dict[str, Any] = {
         "model": completion.model,
         "revision": info.revision,
@@ -100,6 +101,7 @@ def document(completion: Completion, *, with_ids: bool = False, spell: Spelling 
             "prompt_per_second": _rate(stats.prefilled_tokens, stats.prefill_seconds),
             "predicted_ms": _milliseconds(stats.decode_seconds),
             "predicted_per_second": _decode_rate(stats),
+            **drafted,
         },
         "memory": {
             "weights_bytes": info.weights_bytes,
@@ -115,6 +117,9 @@ def statistics(completion: Completion) -> str:
     info, finished = completion.info, completion.finished
     stats = finished.stats
     peak = peak_bytes(info.device)
+    looked_up = [("looked-up tokens", f"{stats.looked_up_tokens}, {stats.accepted_tokens} of them accepted")]
+    if not stats.looked_up_tokens:
+        looked_up.clear()
     rows = [
         ("total duration", _duration(completion.total_seconds)),
         ("load duration", _duration(completion.load_seconds)),
@@ -126,6 +131,7 @@ def statistics(completion: Completion) -> str:
         ("eval rate", f"{_decode_rate(stats):.2f} tokens/s"),
         ("time to first token", _duration(stats.first_token_seconds) if stats.completion_tokens else "no token"),
         ("reused tokens", str(stats.reused_tokens)),
+        *looked_up,
         ("state size", _size(info.state_bytes)),
         ("peak memory", _size(peak) if peak is not None else "unknown"),
         ("finish reason", finished.reason),

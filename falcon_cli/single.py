@@ -38,7 +38,8 @@ def complete(words: Words, demand: Demand) -> ExitCode:
     with destination(answer.file) as write:
         try:
             started = time.perf_counter()
-            opened = open_model(demand.model, output, progress, slots=answer.num_samples if answer.num_samples <= 8 else None)
+            slots = answer.num_samples if answer.num_samples <= 8 else None
+            opened = open_model(demand.model, output, progress, slots=slots, speculate=answer.speculate)
             loaded = time.perf_counter()
             prompt, beginning = _prompt(words, demand, opened)
             positions = opened.info.max_positions

@@ -158,14 +158,20 @@ class OpenModel:
 
 
 def open_model(
-    spec: ModelSpec, *, slots: int | None = 1, context: int | None = None, progress: ProgressSink | None = None
+    spec: ModelSpec,
+    *,
+    slots: int | None = 1,
+    context: int | None = None,
+    speculate: int = 0,
+    progress: ProgressSink | None = None,
 ) -> OpenModel:
     """Find (or download), check, load and place a model, with memory for `slots` sequences; None: as many as suit the device
     and fit the memory that the weights leave free.
 
     `context` is the room for tokens in each slot of a model whose memory grows; by default its positions, or as many of them as
-    fit half of the memory that the weights leave free. FalconMamba's memory does not grow and ignores it. `progress` is told of
-    the download, of the load, and later of the reading of each long prompt.
+    fit half of the memory that the weights leave free. FalconMamba's memory does not grow and ignores it. An answer that
+    decodes alone is ahead by up to `speculate` tokens that are looked up, on a CPU only. `progress` is told of the download, of
+    the load, and later of the reading of each long prompt.
 
     Raises `ModelUnavailable`, `BadModelFile`, `MemoryExceeded`, `DeviceUnavailable` and `InvalidRequest` as `checkpoint` does.
     """
@@ -173,13 +179,19 @@ def open_model(
     defaults = read_defaults(checkpoint.folder)
     tokenizer = Tokenizer.from_folder(checkpoint.folder)
     model = _load(checkpoint, spec, slots or 1, progress)
+    if speculate and (model.device.type != "cpu" or kernels.current().name != "torch"):
+        where = f"{model.device.type} with the kernels {kernels.current().name}"
+        raise InvalidRequest(f"tokens are looked up by steps in torch on a CPU, not on {where}", "leave out --speculate")
     slots = slots or suitable_slots(model)
     runner = Runner(model, slots, prefill_chunk(spec), context or affordable_context(model, slots))
     stop_ids = defaults.stop_ids | tokenizer.end_of_turn_ids
     grammars = Grammars(lambda: bytewise(tokenizer), runner.vocab_size, stop_ids)
     programs = _programs(model, runner)
-    engine = Engine(runner, lambda: StreamDecoder(tokenizer), stop_ids, progress, programs, grammars.matcher)
-    info = _describe(checkpoint, model, runner, _notices(model, runner, defaults))
+    engine = Engine(runner, lambda: StreamDecoder(tokenizer), stop_ids, progress, programs, grammars.matcher, speculate)
+    notices = _notices(model, runner, defaults)
+    if speculate and not quantization_name(model):
+        notices += ("looking tokens up saves no time with plain weights; with packed ones it does: --quantize nf4",)
+    info = _describe(checkpoint, model, runner, notices)
     return OpenModel(info, defaults.sampling, tokenizer, engine, checkpoint.folder)
 
 

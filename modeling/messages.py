@@ -171,7 +171,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What one completion cost. Times in seconds; `first_token` runs from submission to the first sampled token."""
+    """What one completion cost. Times in seconds; `first_token` runs from submission to the first sampled token.
+
+    Of the tokens that were looked up (none without speculation) those are accepted that were drawn and gone on from.
+    """
 
     prompt_tokens: int
     reused_tokens: int
@@ -180,6 +183,8 @@ class Stats:
     prefill_seconds: float
     decode_seconds: float
     first_token_seconds: float
+    looked_up_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import gc
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -163,12 +165,51 @@ class KVCache:
         return self.keys[self.context[row]], self.values[self.context[row]]
 
 
+class Walked(ABC):
+    """A memory for several tokens that come one after the other."""
+
+    @abstractmethod
+    def at(self, t: int) -> Any:
+        """What token t finds. Asked for in order, each token once."""
+
+
+@dataclass(slots=True)
+class Trace(Walked):
+    """A recurrent memory `now` (1, …), and as it was behind each token but the last: `kept` (n, 1, …)."""
+
+    now: Tensor
+    kept: Tensor
+
+    def at(self, t: int) -> Tensor:
+        if t:
+            self.kept[t - 1].copy_(self.now)
+        return self.now
+
+
+@dataclass(slots=True)
+class WalkedMamba:
+    """The recurrent memory of one mixer, on a walk."""
+
+    conv: Trace
+    ssm: Trace
+
+
+@dataclass(slots=True)
+class WalkedKV(Walked):
+    """One layer's keys and values as each token sees them."""
+
+    caches: tuple[KVCache, ...]
+
+    def at(self, t: int) -> KVCache:
+        return self.caches[t]
+
+
 @dataclass(slots=True)
 class LayerState:
     """What one block receives: its part of the memory for the b rows at work."""
 
-    mamba: MambaState
-    kv: KVCache | None = None
+    mamba: MambaState | WalkedMamba
+    kv: KVCache | WalkedKV | None = None
 
 
 @dataclass(slots=True)
@@ -206,6 +247,14 @@ class Snapshot:
                 for name, memory in (("keys", self.pool.keys[i]), ("values", self.pool.values[i])):
                     found[f"{i}.{name}"] = memory[rows if isinstance(rows, slice) else rows.to(memory.device)].cpu()
         return found
+
+
+class Trail:
+    """Room for what one slot remembers behind each of n tokens: `blocks` of n slots, and `mamba`, each layer's part of them."""
+
+    def __init__(self, blocks: list[MambaState]) -> None:
+        self.blocks = blocks
+        self.mamba = _layers(blocks)
 
 
 class ModelState:
@@ -349,6 +398,50 @@ class ModelState:
                 self.reset(slot)
             raise
 
+    def make_trail(self, length: int) -> Trail:
+        """A trail for walks of up to `length` + 1 tokens."""
+        conv, ssm = self.mamba[0].conv, self.mamba[0].ssm
+        devices = [layer.conv.device for layer in self.mamba]
+        shape = conv.shape[1], conv.shape[2]
+        return Trail(MambaState.blocks(devices, length, shape, tuple(ssm.shape[1:]), conv.dtype))
+
+    @contextmanager
+    def walk(self, slot: int, length: int, trail: Trail) -> Iterator[Extension]:
+        """As `extend` for one slot, but the tokens come one after the other in each layer, and `trail` takes what was
+        remembered behind each of them: `go_back` can undo the last ones."""
+        self.reserve(slot, slot + 1, length)
+        try:
+            yield self._walk(slot, length, trail)
+            self.lengths[slot] += length
+        except BaseException:
+            self.reset(slot)
+            raise
+
+    def _walk(self, slot: int, length: int, trail: Trail) -> Extension:
+        first = self.lengths[slot]
+        positions = torch.arange(first, first + length, device=self.mamba[0].conv.device)[None]  # 1 l
+        layers = [
+            LayerState(WalkedMamba(Trace(now.conv, kept.conv[:, None]), Trace(now.ssm, kept.ssm[:, None])))
+            for now, kept in zip(_layers(self._slots(slot, slot + 1)), trail.mamba, strict=True)
+        ]
+        if self.pool is not None:
+            by_token = [list(self._caches([self._context(slot, first + t + 1)], 1)) for t in range(length)]
+            for layer, caches in zip(layers, zip(*by_token, strict=True), strict=True):
+                layer.kv = WalkedKV(caches)
+        return Extension(layers, positions)
+
+    def go_back(self, slot: int, length: int, kept: int, trail: Trail) -> None:
+        """Undo all but the first `kept` (≥ 1) tokens of the last walk, which was of `length`."""
+        if kept == length:
+            return
+        try:
+            for block, past in zip(self._slots(slot, slot + 1), trail.blocks, strict=True):
+                block.copy_(past.slots(kept - 1, kept))
+            self.lengths[slot] += kept - length
+        except BaseException:
+            self.reset(slot)
+            raise
+
     def reserve(self, start: int, stop: int, length: int) -> None:
         """Give slots start … stop−1 room for `length` more tokens each than they have.
 
@@ -385,13 +478,13 @@ class ModelState:
         positions = starts[:, None] + torch.arange(length, device=device)  # b l
         if self.pool is None:
             return Extension([LayerState(layer) for layer in mamba], positions)
-        caches = self._caches(slots, length)
+        caches = self._caches([self._context(slot, self.lengths[slot] + length) for slot in slots], length)
         return Extension([LayerState(layer, cache) for layer, cache in zip(mamba, caches, strict=True)], positions)
 
-    def _caches(self, slots: range, length: int) -> Iterator[KVCache]:
-        """One `KVCache` a layer; the indices are worked out once and copied to each device once."""
+    def _caches(self, context: list[slice | Tensor], length: int) -> Iterator[KVCache]:
+        """One `KVCache` a layer for rows at these positions, the last `length` of them new; the indices are worked out once and
+        copied to each device once."""
         assert self.pool is not None
-        context = [self._context(slot, self.lengths[slot] + length) for slot in slots]
         written = torch.cat([_tail(rows, length) for rows in context])
         on_device: dict[torch.device, tuple[Tensor, list[slice | Tensor]]] = {}
         for keys, values in zip(self.pool.keys, self.pool.values, strict=True):

@@ -50,7 +50,7 @@ def answer_rows(options: BatchOptions, demand: Demand) -> ExitCode:
     with Source(options.input_file) as source, _journal(target, resume=options.resume) as journal:
         try:
             started = perf_counter()
-            opened = open_model(demand.model, output, progress, slots=options.batch_size)
+            opened = open_model(demand.model, output, progress, slots=options.batch_size, speculate=demand.answer.speculate)
             loaded = perf_counter() - started
         finally:
             progress.close()

@@ -64,8 +64,9 @@ class Answer:
     `reading` is what it shares with other samples of the same prompt. `budget` is the most tokens the answer may have, None
     without a limit. `slot` is where its state is, −1 while it waits. `fed` counts the prompt tokens in the state; `reused` of
     them were there before, as those of `start` were. `marks` are numbers of prompt tokens at which the state is kept on the
-    way. `matcher` holds it to its form, None if it may be anything. `ended` is the finish reason as soon as a token (or a
-    budget of 0) has decided it.
+    way. `looked_up` counts the tokens that were guessed, `accepted` those of them that were drawn and gone on from. `matcher`
+    holds it to its form, None if it may be anything. `ended` is the finish reason as soon as a token (or a budget of 0) has
+    decided it.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Answer:
         self.token_ids: list[int] = []
         self.ended: FinishReason | None = "length" if budget == 0 else None
         self.prefill_seconds = 0.0
+        self.looked_up = self.accepted = 0
         self._stop: str | int | None = None
         self._decoder = decoder
         self._stops = StopMatcher(request.sampling.stop)
@@ -183,4 +185,6 @@ class Answer:
             prefill_seconds=self.prefill_seconds,
             decode_seconds=self._last - self._first,
             first_token_seconds=self._first - self._submitted if started else 0.0,
+            looked_up_tokens=self.looked_up,
+            accepted_tokens=self.accepted,
         )

@@ -28,6 +28,7 @@ from modeling.generation.answer import Answer, Decoder, Matcher, Reading, Saved
 from modeling.generation.masks import Masks
 from modeling.generation.runner import Programs, Runner
 from modeling.generation.sampling import Draw, Sampler
+from modeling.generation.speculation import Speculation
 from modeling.generation.steps import Ahead, Lockstep, Steps
 from modeling.messages import Constraint, Failed, Finished, Progress, ProgressSink, Request, Token
 from modeling.state import Cancelled
@@ -54,8 +55,10 @@ class Engine:
         progress: ProgressSink | None = None,
         programs: Programs | None = None,
         matcher: Callable[[Constraint], Matcher] | None = None,
+        speculate: int = 0,
     ) -> None:
-        """`programs` let the device run ahead of the host; without them they go in lockstep. `matcher` begins to hold an answer
+        """`programs` let the device run ahead of the host; without them they go in lockstep, and a row that decodes alone may
+        be ahead by up to `speculate` tokens that are looked up in what it has read and said. `matcher` begins to hold an answer
         to a form: it raises `InvalidRequest` for one that cannot be followed."""
         self.runner = runner
         self._new_decoder = decoder
@@ -63,7 +66,7 @@ class Engine:
         self._new_matcher = matcher
         self._masks = Masks(runner.vocab_size, runner.device)
         self._sampler = Sampler(runner.slots, runner.vocab_size, runner.device)
-        self._steps: Steps = Lockstep(runner, self._sampler)
+        self._steps: Steps = Speculation(runner, self._sampler, speculate) if speculate else Lockstep(runner, self._sampler)
         self._gather = 1
         if programs is not None:
             self._steps = Ahead(runner, self._sampler, programs, self._stop_ids)

@@ -19,7 +19,8 @@ from modeling.errors import MemoryExceeded
 class SlotState(Protocol):
     """What the engine asks of a model's memory; `modeling.state.ModelState` has more.
 
-    `pages` and `reserve` are only asked for where there are `Programs`.
+    `pages` are only asked for where there are `Programs`, `make_trail` and `go_back` where tokens are looked up, `reserve` in
+    both.
     """
 
     lengths: list[int]
@@ -37,6 +38,10 @@ class SlotState(Protocol):
 
     def restore(self, slot: int, snapshot: Any) -> None: ...
 
+    def make_trail(self, length: int) -> Any: ...
+
+    def go_back(self, slot: int, length: int, kept: int, trail: Any) -> None: ...
+
 
 class Model(Protocol):
     """What the runner asks of a model.
@@ -44,7 +49,8 @@ class Model(Protocol):
     `config.vocab_size` is the width v of its logits; `max_positions` the longest sequence it was built for (None: any).
     `prefill` extends the b slots from `slot` on by ids (b, l) and returns logits (b, v) fp32 of the last position, or raises
     `Cancelled` as soon as `cancelled` says so; `step` extends slots 0 … b−1 by one of ids (b) each and returns logits (b, v)
-    fp32.
+    fp32. `walk` extends slot 0 by ids (l) with the bits of l steps and returns hidden states h (l, d), `scores` makes logits
+    (1, v) fp32 of one of them (1, d).
     """
 
     max_positions: int | None
@@ -60,6 +66,10 @@ class Model(Protocol):
     def prefill(self, ids: Tensor, state: Any, slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor: ...
 
     def step(self, ids: Tensor, state: Any) -> Tensor: ...
+
+    def walk(self, ids: Tensor, state: Any, trail: Any) -> Tensor: ...
+
+    def scores(self, h: Tensor) -> Tensor: ...
 
 
 class StepInputs(Protocol):
@@ -130,6 +140,23 @@ class Runner:
         """Extend slots 0 … b−1 by one token each → logits (b, v) fp32. Raises `MemoryExceeded`; these slots are then void."""
         with memory_errors():
             return self.model.step(torch.tensor(ids, device=self.device), self.state).to(self.device)
+
+    def make_trail(self, length: int) -> Any:
+        """Room to go back by up to `length` tokens after a walk. Raises `MemoryExceeded`."""
+        with memory_errors():
+            return self.state.make_trail(length)
+
+    @torch.inference_mode()
+    def walk(self, ids: Sequence[int], trail: Any) -> Tensor:
+        """Extend slot 0 by l tokens → last hidden states (l, d), for `scores`. Raises `MemoryExceeded`; it is then void."""
+        with memory_errors():
+            return self.model.walk(torch.tensor(ids, device=self.device), self.state, trail)
+
+    @torch.inference_mode()
+    def scores(self, h: Tensor) -> Tensor:
+        """Logits (1, v) fp32 of one of them (1, d)."""
+        with memory_errors():
+            return self.model.scores(h).to(self.device)
 
 
 @contextmanager

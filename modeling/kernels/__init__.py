@@ -1,7 +1,7 @@
 """The operations that layers are made of, by name. Layers call `kernels.<name>` and never ask what runs.
 
 `reference` is the law: plain torch on any device. `choice` tells where a faster twin runs in its place. `decode_step` sets the
-scene for the shapes of decoding.
+scene for the shapes of decoding, `tokens_apart` for several tokens that are to come out as from so many steps.
 """
 
 from __future__ import annotations
@@ -9,19 +9,25 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch.nn import functional as F
 
 from modeling.kernels import cpu, reference
+from modeling.kernels.apart import by_token, in_turn, tokens_apart
 from modeling.kernels.choice import Choice, announce, choose, current, with_twin
-from modeling.kernels.reference import rotary
 
-attention = with_twin(reference.attention)
-causal_conv = with_twin(reference.causal_conv)
-gated_rms_norm = with_twin(reference.gated_rms_norm)
-packed_linear = with_twin(cpu.packed_linear)
-rms_norm = with_twin(reference.rms_norm)
-selective_scan = with_twin(reference.selective_scan)
-ssd = with_twin(reference.ssd)
-swiglu = with_twin(reference.swiglu)
+attention = in_turn(0, 1, 2)(with_twin(reference.attention))
+causal_conv = in_turn(0)(with_twin(reference.causal_conv))
+cos = by_token(1)(torch.cos)
+gated_rms_norm = by_token(2)(with_twin(reference.gated_rms_norm))
+linear = by_token(1)(F.linear)
+packed_linear = by_token(1, alike=cpu.rows_alike)(with_twin(cpu.packed_linear))
+rms_norm = by_token(1)(with_twin(reference.rms_norm))
+rotary = by_token(3)(reference.rotary)
+selective_scan = in_turn(0, 1, 3, 4, 7)(with_twin(reference.selective_scan))
+silu = by_token(1)(F.silu)
+sin = by_token(1)(torch.sin)
+ssd = in_turn(0, 1, 3, 4)(with_twin(reference.ssd))
+swiglu = by_token(2)(with_twin(reference.swiglu))
 
 __all__ = [
     "Choice",
@@ -29,15 +35,20 @@ __all__ = [
     "attention",
     "causal_conv",
     "choose",
+    "cos",
     "current",
     "decode_step",
     "gated_rms_norm",
+    "linear",
     "packed_linear",
     "rms_norm",
     "rotary",
     "selective_scan",
+    "silu",
+    "sin",
     "ssd",
     "swiglu",
+    "tokens_apart",
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
@@ -64,6 +64,25 @@ def packed_linear(x: Tensor, weight: Packed, bias: Tensor | None = None) -> Tens
         if isinstance(weight, Packed8) and few and not torch.compiler.is_compiling():
             return _eight_bits(x, weight, bias)
     return reference.packed_linear(x, weight, bias)
+
+
+_alike: dict[tuple[object, ...], bool] = {}  # by kind, shape and number of rows: whether their bits were those of single rows
+
+
+def rows_alike(product: Callable[..., Tensor], x: Tensor, weight: Packed, bias: Tensor | None = None) -> bool:
+    """Whether l rows of x (1, l, in) times a packed weight get the bits that each would get alone.
+
+    The kernels for packed weights sum each row by itself, in one order for all. That is nothing that torch or bitsandbytes
+    promise, so each shape is tried once, with the first rows that come.
+    """
+    laid_out = isinstance(weight, Interleaved4) and bitsandbytes.library() is not None
+    if not (laid_out or isinstance(weight, Packed8)) or x.dtype != torch.bfloat16 or x.is_cuda or x.shape[1] > _FEW:
+        return False
+    key = type(weight), weight.shape, x.shape[1]
+    if key not in _alike:
+        alone = [product(x[:, row : row + 1], weight, bias) for row in range(x.shape[1])]
+        _alike[key] = torch.equal(product(x, weight, bias), torch.cat(alone, dim=1))
+    return _alike[key]
 
 
 def _eight_bits(x: Tensor, weight: Packed8, bias: Tensor | None) -> Tensor:

@@ -9,7 +9,7 @@ from modeling import kernels
 from modeling.config import FalconH1Config
 from modeling.layers.layer import Layer
 from modeling.layers.linear import Linear
-from modeling.state import KVCache
+from modeling.state import KVCache, WalkedKV
 
 Rotation = tuple[Tensor, Tensor]  # cos, ±sin (b, l, 1, p)
 
@@ -28,7 +28,7 @@ class Attention(Layer):
         self.v_proj = Linear(d, c.num_key_value_heads * p, bias=bias)
         self.o_proj = Linear(c.num_attention_heads * p, d, bias=bias)
 
-    def forward(self, u: Tensor, rotation: Rotation, cache: KVCache | None = None) -> Tensor:
+    def forward(self, u: Tensor, rotation: Rotation, cache: KVCache | WalkedKV | None = None) -> Tensor:
         """u (b, l, d), normed → (b, l, d); the l new keys and values are stored in `cache`."""
         heads = (*u.shape[:2], -1, self.head_dim)
         k = self.k_proj(u) * self.key_multiplier
@@ -45,5 +45,5 @@ def rotation(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype)
     """
     exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=positions.device) / head_dim
     angles = positions[..., None, None].float() * (1.0 / theta**exponents)  # b l 1 p/2
-    cos, sin = angles.cos(), angles.sin()
+    cos, sin = kernels.cos(angles), kernels.sin(angles)
     return torch.cat((cos, cos), dim=-1).to(dtype), torch.cat((-sin, sin), dim=-1).to(dtype)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from modeling import kernels
 from modeling.kernels import bitsandbytes
@@ -24,9 +23,12 @@ class Linear(nn.Linear):
 
         def __call__(self, x: Tensor) -> Tensor: ...
 
+    def forward(self, input: Tensor) -> Tensor:
+        return kernels.linear(input, self.weight, self.bias)
+
     def product(self, x: Tensor) -> Tensor:
         """x Wᵀ without the bias: x (…, in) → (…, out)."""
-        return F.linear(x, self.weight)
+        return kernels.linear(x, self.weight)
 
 
 class PackedLinear(nn.Module):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from modeling import kernels
 from modeling.config import FalconH1Config
 from modeling.layers.linear import Linear
 from modeling.layers.norm import RMSNorm
 from modeling.layers.state_space import StateSpace
-from modeling.state import MambaState
+from modeling.state import MambaState, WalkedMamba
 
 
 class Mamba2(StateSpace):
@@ -30,7 +29,7 @@ class Mamba2(StateSpace):
         self.segments = (e, e, gn, gn, h)  # z, x, B, C, dt: each has its multiplier
         self._scale: Tensor | None = None
 
-    def forward(self, u: Tensor, state: MambaState | None = None) -> Tensor:
+    def forward(self, u: Tensor, state: MambaState | WalkedMamba | None = None) -> Tensor:
         """u (b, l, d), normed → (b, l, d); `state` is extended by the l tokens in place."""
         c = self.config
         conv, ssm = (state.conv, state.ssm) if state else (None, None)
@@ -56,7 +55,7 @@ class Mamba2(StateSpace):
     def gate(self, y: Tensor, z: Tensor) -> Tensor:
         """y (b, l, e) fp32 under its gate z, with the grouped norm before or after it if the model has one."""
         if self.norm is None:
-            return y * F.silu(z)
+            return y * kernels.silu(z)
         c = self.config
         return kernels.gated_rms_norm(y, z, self.norm.weight, self.norm.eps, c.mamba_n_groups, c.mamba_norm_before_gate)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from modeling import kernels
-from modeling.state import Extension, ModelState
+from modeling.state import Extension, ModelState, Trail
 
 
 class LanguageModel(nn.Module, ABC):
@@ -81,6 +81,19 @@ class LanguageModel(nn.Module, ABC):
         with kernels.decode_step(rows, ids.device), state.extend(0, rows, 1) as extension:
             h = self.hidden(ids[:, None], extension)  # b 1 d
             return self.logits(h[:, -1])
+
+    @torch.inference_mode()
+    def walk(self, ids: Tensor, state: ModelState, trail: Trail) -> Tensor:
+        """Extend slot 0 by ids (l) → last hidden states (l, d), normed. They and the state get the bits of l steps of one row,
+        and `state.go_back` can undo the last ones by `trail`."""
+        with kernels.decode_step(1, ids.device), kernels.tokens_apart(), state.walk(0, len(ids), trail) as extension:
+            return self.hidden(ids[None], extension)[0]
+
+    @torch.inference_mode()
+    def scores(self, h: Tensor) -> Tensor:
+        """h (1, d), normed → logits (1, v) fp32, by the arithmetic of a step."""
+        with kernels.decode_step(1, h.device):
+            return self.logits(h)
 
 
 def execution_device(block: nn.Module) -> torch.device:

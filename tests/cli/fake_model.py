@@ -170,7 +170,9 @@ DEFAULTS = SamplingParams(temperature=0.0, top_k=50)
 OPENED: list[OpenModel] = []
 
 
-def open_model(spec: ModelSpec, *, slots: int | None = 1, progress: ProgressSink | None = None) -> OpenModel:
+def open_model(
+    spec: ModelSpec, *, slots: int | None = 1, speculate: int = 0, progress: ProgressSink | None = None
+) -> OpenModel:
     if spec.name.startswith("error:"):
         raise getattr(errors, spec.name[6:])("it cannot be opened", "try another")
     if spec.name.startswith("loading"):

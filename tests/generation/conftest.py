@@ -77,6 +77,14 @@ class ToyState:
         assert source != target and not self.tokens[target]
         self.tokens[target], self.lengths[target] = list(self.tokens[source]), self.lengths[source]
 
+    def make_trail(self, length: int) -> int:
+        return length
+
+    def go_back(self, slot: int, length: int, kept: int, trail: int) -> None:
+        assert 1 <= kept <= length <= trail + 1 and self.lengths[slot] == len(self.tokens[slot])
+        del self.tokens[slot][len(self.tokens[slot]) - (length - kept) :]
+        self.lengths[slot] = len(self.tokens[slot])
+
     def reserve(self, start: int, stop: int, length: int) -> None:
         for slot in range(start, stop):
             self.reserved[slot] = self.lengths[slot] + length
@@ -122,6 +130,21 @@ class ToyModel:
             state.tokens[slot].append(id)
             state.lengths[slot] += 1
         return torch.stack([self.voice(tokens) for tokens in state.tokens[: len(ids)]])
+
+    def walk(self, ids: Tensor, state: ToyState, trail: int) -> Tensor:
+        """Hidden states are the logits already."""
+        self.before_call()
+        self.calls.append(("walk", len(ids)))
+        assert state.tokens[0] and len(ids) <= trail + 1
+        hidden = []
+        for id in ids.tolist():
+            state.tokens[0].append(id)
+            state.lengths[0] += 1
+            hidden.append(self.voice(state.tokens[0]))
+        return torch.stack(hidden)
+
+    def scores(self, h: Tensor) -> Tensor:
+        return h
 
 
 class ToyPrograms:
@@ -189,7 +212,7 @@ def says(text: str | bytes) -> Voice:
 Make = Callable[..., tuple[Engine, ToyModel]]
 
 
-def _maker(*, ahead: bool) -> Make:
+def _maker(*, ahead: bool = False, speculate: int = 0) -> Make:
     def make(
         voice: Voice | str | bytes = hashed,
         slots: int = 1,
@@ -200,18 +223,18 @@ def _maker(*, ahead: bool) -> Make:
         model = ToyModel(says(voice) if isinstance(voice, str | bytes) else voice, max_positions)
         runner = Runner(model, slots, prefill_chunk, context)
         programs = ToyPrograms(model, slots) if ahead else None
-        return Engine(runner, ByteDecoder, [EOS], programs=programs, matcher=GRAMMARS.matcher), model
+        return Engine(runner, ByteDecoder, [EOS], programs=programs, matcher=GRAMMARS.matcher, speculate=speculate), model
 
     return make
 
 
-@pytest.fixture(params=[False, True], ids=["lockstep", "ahead"])
+@pytest.fixture(params=[{}, {"ahead": True}, {"speculate": 4}], ids=["lockstep", "ahead", "looking up"])
 def make_engine(request: pytest.FixtureRequest) -> Make:
     """An engine over a toy model: by its `voice`, or by the text that it says after a prompt of one token.
 
-    The host and the device go in lockstep, or the device is ahead by a step.
+    The host and the device go in lockstep, or the device is ahead by a step, or by tokens that were looked up.
     """
-    return _maker(ahead=request.param)
+    return _maker(**request.param)
 
 
 @pytest.fixture
@@ -221,10 +244,16 @@ def make_ahead() -> Make:
 
 
 @pytest.fixture
+def make_speculating() -> Callable[[int], Make]:
+    """The same looking up to so many tokens up."""
+    return lambda most: _maker(speculate=most)
+
+
+@pytest.fixture
 def solo() -> Callable[..., list[object]]:
     """Events of a request that has an engine to itself, without times."""
 
     def run(request: object) -> list[object]:
-        return list(_maker(ahead=False)(slots=1, prefill_chunk=1000)[0].generate(request))  # type: ignore[arg-type]
+        return list(_maker()(slots=1, prefill_chunk=1000)[0].generate(request))  # type: ignore[arg-type]
 
     return run

@@ -18,13 +18,20 @@ import torch
 
 import modeling.generation.engine
 import modeling.generation.masks
+import modeling.generation.speculation
 import modeling.generation.steps
 import modeling.text.grammar
 from modeling.errors import ContextExceeded, FalconError, InvalidRequest, MemoryExceeded, NumericalFailure
 from modeling.messages import Constraint, Failed, Finished, Request, SamplingParams, Token
 
 EOS = 0
-PASS = modeling.generation.engine, modeling.generation.steps, modeling.generation.masks, modeling.text.grammar
+LOOP = (
+    modeling.generation.engine,
+    modeling.generation.speculation,
+    modeling.generation.steps,
+    modeling.generation.masks,
+    modeling.text.grammar,
+)
 GREEDY = {"temperature": 0.0}
 MakeEngine = Callable[..., Any]
 
@@ -490,7 +497,7 @@ def test_an_interrupt_at_any_line_leaves_an_engine_that_answers(make_engine: Mak
         engine, model = make_engine(slots=2, prefill_chunk=3)
         one = engine.generate(ask(1, 2, 3, 4, max_tokens=4, ignore_eos=True))
         other = engine.generate(ask(3, max_tokens=3, ignore_eos=True))
-        with InterruptedAtLine(n, *PASS) as interrupted:
+        with InterruptedAtLine(n, *LOOP) as interrupted:
             for _ in itertools.zip_longest(one, other):
                 pass
         one.close()
@@ -537,7 +544,7 @@ def test_an_interrupt_at_any_line_ends_each_sample_and_each_row_once(make_engine
         kept: list[Any] = []
         list(engine.generate(ask(1, 2, 3, 4, max_tokens=0), keep=kept.append))
         ids, ends = list[int](), list[int]()
-        with InterruptedAtLine(n, *PASS) as interrupted:
+        with InterruptedAtLine(n, *LOOP) as interrupted:
             ids += submit(engine, kept[0])
             for request, event in engine.run():
                 ends += [request] if isinstance(event, Finished) else []
