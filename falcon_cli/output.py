@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -50,6 +50,51 @@ def destination(path: Path | None) -> Iterator[Writer]:
                 file.flush()
 
         yield write
+
+
+@contextmanager
+def salvaged(path: Path | None) -> Iterator[Writer]:
+    """`destination` for what was dear to come by: what the file does not take goes to stdout, and what stdout does not to
+    stderr, all of it from the beginning.
+
+    So the function never raises `WriteFailed`; the error comes when the block ends. That no file can be made there is raised at
+    once, as by `destination`.
+    """
+    said: list[str] = []
+    failures: list[WriteFailed] = []
+    with ExitStack() as stack:
+        ways: list[tuple[str, Writer]] = [("", stack.enter_context(destination(path))), ("standard error", _to_stderr)]
+        if path is not None and path != STDOUT:
+            ways.insert(1, ("standard output", console.write))
+
+        def write(text: str, style: Style | None = None) -> None:
+            said.append(text)
+            give(text, style)
+
+        def give(text: str, style: Style | None = None) -> None:
+            try:
+                ways[0][1](text, style)
+            except WriteFailed as error:
+                salvage(error)
+
+        def salvage(error: WriteFailed) -> None:
+            failures.append(error)
+            del ways[0]
+            console.notice(f"all that cannot be written follows on {ways[0][0]}")
+            give("".join(said))
+
+        yield write
+        if failures:
+            raise failures[0]
+        try:
+            stack.close()  # only now a file takes its name
+        except WriteFailed as error:
+            salvage(error)
+            raise
+
+
+def _to_stderr(text: str, style: Style | None = None) -> None:
+    console.note(text.removesuffix("\n"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
