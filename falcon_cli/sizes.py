@@ -15,7 +15,7 @@ def parse_size(text: str) -> int:
     """ "500MiB" → bytes. Raises `InvalidRequest`."""
     found = _SIZE.fullmatch(text.strip())
     if found is None:
-        raise InvalidRequest(f"{text!r} is not a size", "for example 500MiB, 2GB or 0")
+        raise InvalidRequest(f"{text!r} is not a size", "for example 500MiB or 2GB")
     return int(float(found[1]) * _UNITS[(found[2] or "").upper()])
 
 

@@ -42,7 +42,7 @@ from modeling.generation.session import BUDGET, Session
 from modeling.layers.linear import packed_count, quantization_name, weight_count
 from modeling.messages import ModelInfo, ModelSpec, ProgressSink, SamplingParams
 from modeling.models import LanguageModel
-from modeling.quality.baseline import Baseline, keep
+from modeling.quality.baseline import Baseline, keep, require_replaceable
 from modeling.quality.divergence import compare
 from modeling.quality.perplexity import counted, cut, score
 from modeling.roofline import roofline
@@ -231,6 +231,8 @@ def perplexity(spec: ModelSpec, request: ScoreRequest, *, progress: ProgressSink
     be written, `ContextExceeded`, `NumericalFailure`.
     """
     base = Baseline(request.baseline) if request.compare and request.baseline is not None else None
+    if base is None and request.baseline is not None:
+        require_replaceable(request.baseline)
     checkpoint = find(spec, progress)
     tokenizer = Tokenizer.from_folder(checkpoint.folder)
     context = request.context or (base.context if base is not None else CONTEXT)
@@ -255,10 +257,16 @@ def perplexity(spec: ModelSpec, request: ScoreRequest, *, progress: ProgressSink
     return ScoreResult(info, length, count, count * counted(length), seconds, log, divergence)
 
 
+def require_scorable(spec: ModelSpec, text: str, *, progress: ProgressSink | None = None) -> None:
+    """Raises `InvalidRequest` for a text of too few tokens, and as `open_model` does for a model without a tokenizer."""
+    tokenizer = Tokenizer.from_folder(find(spec, progress).folder)
+    cut(tokenizer.encode(text), VERIFY_CONTEXT, None, tokenizer.bos_id)
+
+
 def verify(source: ModelSpec, quantized: ModelSpec, text: str, *, progress: ProgressSink | None = None) -> ScoreResult:
     """A quantized checkpoint, read again, beside its source on `text`. One of the two is in memory at a time.
 
-    Raises as `perplexity` does.
+    Raises as `perplexity` does; `require_scorable` is sooner to find a text too short.
     """
     with TemporaryDirectory(prefix="falcon-") as folder:
         request = ScoreRequest(text, VERIFY_CONTEXT, baseline=Path(folder) / "source.logs")

@@ -13,7 +13,6 @@ Forking and snapshots share pages; whoever writes into a shared page copies it f
 
 from __future__ import annotations
 
-import gc
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -110,8 +109,6 @@ class KVPool:
 
     def take(self) -> int:
         """A free page, referenced once. Raises `MemoryExceeded` when all are in use."""
-        if not self.free:
-            gc.collect()  # snapshots give their pages back when they are garbage, and some may be in a cycle
         if not self.free:
             raise MemoryExceeded(
                 f"all {len(self.references) * PAGE} positions of the key-value cache are in use",

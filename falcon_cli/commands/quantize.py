@@ -118,6 +118,8 @@ def quantize(*, model: SourceOptions, form: FormOptions, write: WriteOptions, ou
     signals.check()
     progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
     try:
+        if text is not None:
+            api.require_scorable(spec, text, progress=progress)
         conversion = api.quantize(spec, request, dry_run=write.dry_run, progress=progress)
     except KeyboardInterrupt:
         progress.close()

@@ -11,7 +11,7 @@ Both models are rounded alike when they are compared, so a model does not differ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,16 @@ from modeling.quality.perplexity import Scored, counted, estimate
 from modeling.scores import Estimate
 
 FORMAT = "falcon log-probabilities 1"
+
+
+def require_replaceable(path: Path) -> None:
+    """Raises `InvalidRequest` for a file that is something else than an older one of these."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with suppress(BadModelFile, OSError):
+        if read_metadata(path).get("format") == FORMAT:
+            return
+    raise InvalidRequest(f"{path} is there, and holds no log-probabilities", "name another file, or remove it first")
 
 
 def keep(scores: Iterable[Scored], pieces: Tensor, vocabulary: int, path: Path | None) -> Estimate:

@@ -104,6 +104,13 @@ def test_mistakes_are_told_and_change_nothing(call: Call, packed: Path, argument
     assert {path: path.read_bytes() for path in packed.iterdir()} == before
 
 
+def test_a_text_too_short_to_verify_on_is_told_before_anything_is_written(call: Call, tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("Hi.")
+    code, _, err = call("quantize", "demo", "-o", tmp_path / "out", "--verify-text", text)
+    assert code == 2 and "the text has" in err and not (tmp_path / "out").exists()
+
+
 def test_an_interrupt_says_how_to_go_on(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from modeling import api
 

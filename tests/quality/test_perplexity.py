@@ -121,6 +121,19 @@ def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, what: str) -> Non
     assert "--kl-divergence-base" in caught.value.hint
 
 
+def test_a_file_that_is_something_else_is_not_overwritten(tmp_path: Path) -> None:
+    """The text itself, say, which is one word away on the command line."""
+    path = tmp_path / "text"
+    path.write_text(TEXT)
+    with pytest.raises(InvalidRequest, match="holds no log-probabilities"):
+        api.perplexity(spec(), ScoreRequest(TEXT, CONTEXT, baseline=path))
+    assert path.read_text() == TEXT
+    path.write_text("")  # as mktemp leaves it
+    for _ in range(2):
+        api.perplexity(spec(), ScoreRequest(TEXT, CONTEXT, baseline=path))
+    assert read_header(path)
+
+
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     path, pieces = tmp_path / "base", torch.zeros(2, 8, dtype=torch.int64)
 
