@@ -13,6 +13,8 @@ from falcon_cli.wording import Wording
 from modeling.errors import InvalidRequest
 from modeling.messages import Constraint, SamplingParams
 
+MOST_SAMPLES = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerOptions(Group):
@@ -32,7 +34,11 @@ class AnswerOptions(Group):
     extract: Annotated[bool, typer.Option("--extract", "-x", help="Write the first fenced block of the answer only.")] = False
 
     num_samples: Annotated[
-        int, typer.Option("--num-samples", min=1, metavar="N", help="Answer N times, from one reading of the prompt."), ANEW
+        int,
+        typer.Option(
+            "--num-samples", min=1, max=MOST_SAMPLES, metavar="N", help="Answer N times, from one reading of the prompt."
+        ),
+        ANEW,
     ] = 1
     logprobs: Annotated[
         int | None,

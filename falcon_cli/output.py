@@ -24,10 +24,14 @@ class Writer(Protocol):
     def __call__(self, text: str, style: Style | None = None) -> None: ...
 
 
-def check_folder(path: Path) -> None:
-    """Raises `WriteFailed` if no file can be at `path`: before hours of work, not behind them."""
+def check_folder(path: Path, *, anew: bool = False) -> None:
+    """Raises `WriteFailed` if no file can be at `path`, or none can be made there `anew`: before hours of work, not behind
+    them."""
     if not path.parent.is_dir():
         raise WriteFailed(f"{path} cannot be written: there is no folder {path.parent}", "make it, or choose another file")
+    folder = Path(os.path.realpath(path)).parent  # a link stays a link
+    if anew and not os.access(folder, os.W_OK | os.X_OK) and (path.is_file() or not path.exists()):
+        raise WriteFailed(f"{path} cannot be written: no file can be made in {folder}", "choose another file")
 
 
 @contextmanager

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 def complete(words: Words, demand: Demand) -> ExitCode:
     """Answer one prompt. Raises what opening the model, making the prompt and answering it raise."""
     answer, output = demand.answer, demand.output
-    if demand.cache is not None:
-        check_folder(demand.cache)
+    if demand.cache is not None and not demand.cache.exists():
+        check_folder(demand.cache, anew=True)
     progress = console.ProgressReport(shown=not (output.quiet or output.no_progress))
     with destination(answer.file) as write:
         try:

@@ -168,8 +168,8 @@ Rows of OpenAI's are answered in its shape, with the prompt of a completion fed
 as it stands. The exit code is 1 if a row has an error, 0 otherwise.
 
   --batch-size N   rows at once; by default what suits the device and its memory
-  --num-samples N  answers to each row, or "n" in a row; "best" is the one with
-                   the highest mean log-probability
+  --num-samples N  answers to each row, or "n" in a row, at most 1024; "best" is
+                   the one with the highest mean log-probability
   --seed N         each row draws by a seed of its own, made of N and its id: it
                    does not depend on the other rows, and the output tells it
   --unordered      rows are written as they end. By default in the order of the

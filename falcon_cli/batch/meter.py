@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from falcon_cli import console
 from falcon_cli.color import wanted
+from modeling.messages import Progress as Stage
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -24,6 +25,7 @@ class Meter:
         self.rows = self.failed = self.tokens = 0
         self._size = size
         self._skipped = self._there = self._bytes = 0
+        self._reading = ""
         self._shown = shown and sys.stderr is not None
         self._terminal = self._shown and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._started = time.monotonic()
@@ -43,11 +45,17 @@ class Meter:
         """A row has ended."""
         self.rows += 1
         self.failed += failed
+        self._reading = ""
         self._bytes += size
         self.tick()
 
     def token(self) -> None:
         self.tokens += 1
+        self.tick()
+
+    def read(self, stage: Stage) -> None:
+        """How far the reading of a long prompt is. Whoever else drew it would draw over the bar."""
+        self._reading = f"reading a prompt, {stage.done} of {stage.total} tokens" if stage.done < stage.total else ""
         self.tick()
 
     def tick(self) -> None:
@@ -72,11 +80,14 @@ class Meter:
             parts.append(f"{self.failed} failed")
         if self.tokens:
             parts += [f"{self.tokens} tokens", f"{self.tokens / seconds:.1f} tokens/s"]
+        if self._reading:
+            parts.append(self._reading)
         left = self._left(seconds)
         return ", ".join(parts) + (f", {_span(left)} left" if left else "")
 
     def close(self) -> None:
         """Take the bar away."""
+        self._reading = ""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from falcon_cli.demand import MOST_SAMPLES
 from modeling.errors import FalconError, InvalidRequest
 from modeling.messages import Constraint, Message
 
@@ -22,6 +23,7 @@ _REAL = {
 }
 _REAL |= {"repeat_penalty": "repetition_penalty"}
 _MOST = sys.float_info.max
+LONGEST = 64 << 20  # bytes of a line
 _COUNT = {"n": "n", "num_samples": "n"}
 _KNOWN = (*_WHOLE, *_REAL, *_COUNT, "stop", "ignore_eos", "logprobs", "top_logprobs", "tools", "messages", "prompt", "id")
 _KNOWN += ("response_format", "json_schema", "regex")
@@ -70,6 +72,8 @@ def parse(line: bytes, number: int, *, plain: bool) -> Row | BadRow:
     row_id: RowId = number
     shape: Shape = "row"
     try:
+        if len(line) > LONGEST:
+            raise InvalidRequest(f"the line is longer than {LONGEST >> 20} MiB", "write a row in each line")
         text = _text(line)
         if plain:
             return Row(number, number, asked=text)
@@ -88,9 +92,10 @@ def parse(line: bytes, number: int, *, plain: bool) -> Row | BadRow:
 
 
 def row_id_of(fields: Mapping[str, Any]) -> RowId | None:
-    """The id in a row of the output; None if it is no such row."""
+    """The id in a row of the output; None if it is no such row, but one of the input, for example."""
+    answered = "error" in fields or "text" in fields
     found = fields.get("custom_id", fields.get("id"))
-    return found if isinstance(found, str | int) else None
+    return found if answered and isinstance(found, str | int) else None
 
 
 def _row(fields: Mapping[str, Any], number: int, row_id: RowId, shape: Shape) -> Row:
@@ -107,8 +112,8 @@ def _row(fields: Mapping[str, Any], number: int, row_id: RowId, shape: Shape) ->
     if "temperature" in options:
         options["greedy"] = False
     counts = [_whole(name, fields[name]) for name in _COUNT if fields.get(name) is not None]
-    if any(not 1 <= count <= 1024 for count in counts):
-        raise InvalidRequest("n is outside 1 … 1024")
+    if any(not 1 <= count <= MOST_SAMPLES for count in counts):
+        raise InvalidRequest(f"n is outside 1 … {MOST_SAMPLES}")
     asked: str | tuple[Message, ...]
     if "messages" in fields:
         asked = _messages(fields["messages"])
@@ -126,7 +131,8 @@ def _refuse(fields: Mapping[str, Any], shape: Shape) -> None:
     for name, value in fields.items():
         if name in _KNOWN:
             continue
-        if shape != "row" and name in _UNFOLLOWED and value not in (None, False, {}, [], "auto", "none"):
+        idle = value in (None, False, {}, [], "", "auto", "none") or (name == "best_of" and value == (fields.get("n") or 1))
+        if shape != "row" and name in _UNFOLLOWED and not idle:
             raise InvalidRequest(f"falcon does not follow {name}", "leave it out")
         if near := get_close_matches(name, _KNOWN, n=1, cutoff=0.85):
             raise InvalidRequest(f"the row has a field {name!r}", f"did you mean {near[0]!r}?")
@@ -138,7 +144,8 @@ def _text(line: bytes) -> str:
     try:
         return line.decode().removeprefix("\ufeff").rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"the line is not UTF-8 text: byte 0x{line[error.start]:02x} at offset {error.start}") from None
+        what = f"the line is not UTF-8 text: byte 0x{line[error.start]:02x} at offset {error.start}"
+        raise InvalidRequest(what, "convert it first, for example: iconv -f latin1 -t utf-8") from None
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -190,6 +197,8 @@ def _logprobs(fields: Mapping[str, Any]) -> int | None:
     """As completions ask for them (a number), or as chats do (a flag, and `top_logprobs` beside it)."""
     wanted = fields.get("logprobs")
     if wanted is None or wanted is False:
+        if fields.get("top_logprobs"):
+            raise InvalidRequest("top_logprobs has no place without logprobs", 'add "logprobs": true')
         return None
     if wanted is True:
         return _whole("top_logprobs", fields.get("top_logprobs") or 0)

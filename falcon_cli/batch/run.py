@@ -55,6 +55,7 @@ def answer_rows(options: BatchOptions, demand: Demand) -> ExitCode:
         finally:
             progress.close()
         meter = Meter(source.size, shown=not (output.quiet or output.no_progress))
+        opened.engine.progress = meter.read
         with Phrasing(demand.wording, opened) as phrasing:
             batch = Batch(demand, opened, phrasing, source, journal, meter, loaded, ordered=not options.unordered)
             try:

@@ -7,15 +7,24 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
-from typing import BinaryIO, Self
+from typing import Self
 
+from falcon_cli.batch.rows import LONGEST
 from falcon_cli.prompt import STDIN
 from modeling.errors import InvalidRequest
 
 AHEAD = 64  # lines read before anybody has asked for them
+_FOREIGN = {  # how files begin that are no lines of text, what they are and what to do
+    b"\x1f\x8b": ("is compressed", "unpack it: zcat FILE | falcon generate -i -"),
+    b"\x28\xb5\x2f\xfd": ("is compressed", "unpack it: zstdcat FILE | falcon generate -i -"),
+    b"\xff\xfe": ("is UTF-16 text", "convert it: iconv -f utf-16 -t utf-8 FILE | falcon generate -i -"),
+    b"\xfe\xff": ("is UTF-16 text", "convert it: iconv -f utf-16 -t utf-8 FILE | falcon generate -i -"),
+}
+_BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, too
 _PATIENCE = 0.1  # seconds between two looks at whether to stop
 
 
@@ -23,7 +32,7 @@ class Source:
     """Lines with their numbers (from 1), without the empty ones. `size` is that of the file in bytes, None for a pipe; `plain`
     tells whether lines are text: by the file's name, or else by its first line.
 
-    Raises `InvalidRequest` for a file that cannot be read.
+    Raises `InvalidRequest` for a file that cannot be read or is no text: at once, and for a pipe when its first line is wanted.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,8 +41,14 @@ class Source:
         status = os.fstat(self._file.fileno())
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
         self.plain: bool | None = {".txt": True, ".jsonl": False, ".ndjson": False, ".json": False}.get(path.suffix.lower())
-        self._lines: Queue[tuple[int, bytes] | OSError | None] = Queue(AHEAD)
+        self._lines: Queue[tuple[int, bytes] | OSError | InvalidRequest | None] = Queue(AHEAD)
         self._stop = Event()
+        if self.size is not None:
+            try:
+                self._check_beginning()
+            except InvalidRequest:
+                self._file.close()
+                raise
         self._thread = Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -58,8 +73,10 @@ class Source:
                 break
             if isinstance(found, OSError):
                 raise InvalidRequest(f"{self.name} cannot be read: {found.strerror}", "check the file and the disk")
+            if isinstance(found, InvalidRequest):
+                raise found
             if self.plain is None:
-                self.plain = not found[1].lstrip(b"\xef\xbb\xbf \t").startswith(b"{")
+                self.plain = not found[1].lstrip(_BLANK).startswith(b"{")
             return found
         self._stop.set()
         return None
@@ -72,7 +89,7 @@ class Source:
         """No more lines are wanted. May be called from a signal handler."""
         self._stop.set()
 
-    def _open(self, path: Path) -> BinaryIO:
+    def _open(self, path: Path) -> BufferedReader:
         try:
             if path == STDIN:
                 if sys.stdin is None:
@@ -85,20 +102,38 @@ class Source:
     def _read(self) -> None:
         try:
             with self._file:
+                self._check_beginning()
                 for found in self._numbered():
                     self._put(found)
                     if self._stop.is_set():
                         return
             self._put(None)
-        except OSError as error:
+        except (OSError, InvalidRequest) as error:
             self._put(error)
 
+    def _check_beginning(self) -> None:
+        """A file of another kind would be an error in each of its lines."""
+        try:
+            beginning = self._file.peek(4)
+        except OSError as error:
+            raise InvalidRequest(f"{self.name} cannot be read: {error.strerror}", "check the file and the disk") from None
+        for sign, (what, hint) in _FOREIGN.items():
+            if beginning.startswith(sign):
+                raise InvalidRequest(f"{self.name} {what}", hint)
+        if self.plain is False and beginning.lstrip(_BLANK).startswith(b"["):
+            raise InvalidRequest(f"{self.name} is one JSON list, not a row in each line", "write it so: jq -c '.[]' FILE")
+
     def _numbered(self) -> Iterator[tuple[int, bytes]]:
-        for number, line in enumerate(self._file, 1):
+        number = 0
+        while line := self._file.readline(LONGEST + 1):
+            number += 1
+            rest = line
+            while len(line) > LONGEST and rest and not rest.endswith(b"\n"):
+                rest = self._file.readline(LONGEST)
             if line.strip():
                 yield number, line
 
-    def _put(self, found: tuple[int, bytes] | OSError | None) -> None:
+    def _put(self, found: tuple[int, bytes] | OSError | InvalidRequest | None) -> None:
         while not self._stop.is_set():
             try:
                 self._lines.put(found, timeout=_PATIENCE)

@@ -11,7 +11,7 @@ from falcon_cli import console, signals
 from falcon_cli.exit import ExitCode
 from falcon_cli.opening import open_model
 from falcon_cli.options import ModelOptions, OutputOptions, TemplateOptions, with_options
-from falcon_cli.output import check_folder
+from falcon_cli.output import STDOUT, check_folder
 from falcon_cli.prompt import read_words
 from falcon_cli.sizes import shown_size
 from falcon_cli.wording import Mode, Phrasing, Wording
@@ -46,9 +46,13 @@ def cache_prompt(
     """
     if target is None:
         raise InvalidRequest("there is no file for the state", "add --output FILE, for example -o doc.fstate")
-    check_folder(target)
+    if target == STDOUT:
+        raise InvalidRequest("a state is no text for standard output", "add --output FILE, for example -o doc.fstate")
+    if document is not None and target.exists() and document.exists() and target.samefile(document):
+        raise InvalidRequest("--file and --output are the same file", "choose another file for the state")
     if chat and raw:
         raise InvalidRequest("--chat and --raw contradict each other", "give one of the two")
+    check_folder(target, anew=True)
     mode: Mode = "chat" if chat else "raw" if raw else "auto"
     wording = Wording.of(template, mode=mode)
     words = read_words(None, document, exact=raw)

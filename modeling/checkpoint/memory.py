@@ -62,6 +62,8 @@ def require(need: Need, free: int, device: str, dtype: str, *, plain: bool = Fal
         choices.append("--dtype bfloat16 (half the weights)")
     if plain and need.weights // 2 + need.state + need.work <= free:
         choices.append("--quantize nf4 (less than half the weights)")
+    if need.state > need.weights:
+        choices.append("fewer sequences at once (a smaller --batch-size)")
     if need.work > need.weights:
         choices.append("a smaller --prefill-chunk")
     choices.append("--device-map auto (what does not fit is kept in host memory or read from disk: slower)")

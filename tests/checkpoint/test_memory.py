@@ -55,7 +55,10 @@ def test_what_fits_is_let_through_and_what_does_not_is_refused_with_choices() ->
     assert "--dtype" not in caught.value.hint and "--quantize" not in caught.value.hint
     with pytest.raises(MemoryExceeded) as caught:
         require(need, 5 * GIB, "cuda:0", "bfloat16")
-    assert "--dtype" not in caught.value.hint and "--quantize" not in caught.value.hint
+    assert not any(choice in caught.value.hint for choice in ("--dtype", "--quantize", "--batch-size"))
+    with pytest.raises(MemoryExceeded) as caught:
+        require(Need(weights=GIB, state=8 * GIB), 5 * GIB, "cuda:0", "bfloat16")
+    assert "fewer sequences at once (a smaller --batch-size)" in caught.value.hint
 
 
 def machine(root: Path, membership: str, files: dict[str, str]) -> Path:

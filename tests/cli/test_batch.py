@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -20,9 +21,10 @@ import pytest
 from falcon_cli.batch.journal import Done, File
 from falcon_cli.batch.meter import Meter
 from falcon_cli.batch.outbox import Outbox
-from falcon_cli.batch.rows import BadRow, Row, parse
+from falcon_cli.batch.rows import LONGEST, BadRow, Row, parse
+from falcon_cli.batch.source import Source
 from modeling.errors import InvalidRequest, WriteFailed
-from modeling.messages import Message
+from modeling.messages import Message, Progress
 
 Falcon = Callable[..., Any]
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -67,6 +69,8 @@ def test_rows_of_openai_ask_for_chats_and_for_raw_completions() -> None:
     assert isinstance(row, Row) and (row.id, row.shape, row.raw, row.logprobs) == ("c", "chat.completion", False, 2)
     row = parse(json.dumps({"custom_id": "c", "body": {"prompt": "p", "logprobs": 0}}).encode(), 1, plain=False)
     assert isinstance(row, Row) and (row.shape, row.raw, row.asked, row.logprobs) == ("text_completion", True, "p", 0)
+    idle = {"prompt": "p", "n": 2, "best_of": 2, "suffix": "", "echo": False, "logit_bias": {}, "top_logprobs": 0}
+    assert isinstance(parse(json.dumps({"custom_id": "c", "body": idle}).encode(), 1, plain=False), Row)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +96,9 @@ def test_rows_of_openai_ask_for_chats_and_for_raw_completions() -> None:
         ('{"custom_id": "c"}', "no body"),
         ('{"custom_id": "c", "body": {"prompt": "a", "logit_bias": {"1": 2}}}', "does not follow logit_bias"),
         ('{"custom_id": "c", "body": {"prompt": "a", "stream": true}}', "stream"),
+        ('{"custom_id": "c", "body": {"prompt": "a", "best_of": 3}}', "does not follow best_of"),
+        ('{"prompt": "a", "top_logprobs": 3}', "no place without logprobs"),
+        (f'{{"prompt": "{"a" * LONGEST}"}}', "longer than 64 MiB"),
     ],
 )
 def test_a_row_that_cannot_be_answered_says_why(line: str, what: str) -> None:
@@ -176,7 +183,12 @@ def test_rows_of_openai_are_answered_in_its_shape(falcon: Falcon, tmp_path: Path
         (["-i", "{rows}", "--json"], "--json has no place"),
         (["-i", "{rows}", "--resume"], "there is none"),
         (["-i", "{rows}", "-o", "{rows}"], "the same file"),
+        (["-i", "{rows}", "-o", "{more}", "--resume"], "line 1 of .* is no row that falcon wrote"),
         (["-i", "/does/not/exist"], "cannot be read"),
+        (["-i", "{list}", "-o", "{new}"], "one JSON list.*\nhint: .*jq"),
+        (["-i", "{packed}", "-o", "{new}"], "is compressed.*\nhint: .*zcat"),
+        (["-i", "{wide}", "-o", "{new}"], "is UTF-16 text.*\nhint: .*iconv"),
+        (["a", "--num-samples", "1025"], "1<=x<=1024"),
         (["-i", "{rows}", "-o", "{old}"], "has something in it"),
         (["-i", "{rows}", "-o", "{old}", "--resume"], "line 1 of .* is no row"),
         (["-i", "{rows}", "-o", "{new}", "--prompt-cache", "/does/not/exist"], "there is no /does/not/exist"),
@@ -187,8 +199,13 @@ def test_rows_of_openai_are_answered_in_its_shape(falcon: Falcon, tmp_path: Path
 )
 def test_a_wrong_call_is_told_and_loses_nothing(arguments: list[str], what: str, falcon: Falcon, tmp_path: Path) -> None:
     rows, old = written(tmp_path / "rows.jsonl", {"prompt": "a"}), written(tmp_path / "old", "something else")
-    new = tmp_path / "new"
-    outcome = falcon("generate", *(part.format(rows=rows, old=old, new=new) for part in arguments))
+    new, names = tmp_path / "new", {"more": "more.jsonl", "list": "list.json", "packed": "rows.jsonl.gz", "wide": "wide.txt"}
+    paths = {name: tmp_path / file for name, file in names.items()}
+    written(paths["more"], {"id": "x", "prompt": "of another file of prompts"})
+    written(paths["list"], "[", {"prompt": "a"}, "]")
+    paths["packed"].write_bytes(gzip.compress(b"a"))
+    paths["wide"].write_bytes("a\n".encode("utf-16"))
+    outcome = falcon("generate", *(part.format(rows=rows, old=old, new=new, **paths) for part in arguments))
     assert (outcome.code, outcome.out, new.exists()) == (2, "", False)
     assert re.search(what, outcome.err), outcome.err
     assert old.read_text() == "something else\n" and rows.read_text() == '{"prompt": "a"}\n'
@@ -201,6 +218,14 @@ def test_no_more_rows_are_on_their_way_than_slots_need(falcon: Falcon, fake_mode
     source = written(tmp_path / "rows.txt", *(["row"] * 300))
     assert len(rows_of(falcon("generate", "-i", str(source), "-b", "4").out)) == 300
     assert fake_model.OPENED[-1].engine.most == 8
+
+
+def test_a_line_without_an_end_needs_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falcon_cli.batch.source.LONGEST", 10)
+    (tmp_path / "rows.txt").write_text("short\n" + "long " * 100 + "\n0123456789\nend")
+    with Source(tmp_path / "rows.txt") as source:
+        found = [source.next(wait=True) for _ in range(5)]
+    assert found == [(1, b"short\n"), (2, b"long long l"), (3, b"0123456789\n"), (4, b"end"), None]
 
 
 def test_answers_wait_for_their_turn_only_as_long_as_there_is_room() -> None:
@@ -240,6 +265,18 @@ def test_progress_tells_rows_tokens_a_second_and_the_time_left(
     now = 1061.0
     meter.row(39, failed=True)
     assert capsys.readouterr().err == "2 rows, 1 were there, 1 failed, 11 tokens, 0.2 tokens/s, 1 s left\n"
+
+
+def test_a_long_prompt_is_told_in_the_same_line(falcon: Falcon, fake_model: Any, tmp_path: Path) -> None:
+    """Two bars on one terminal would draw over each other, and only one of them would give the cursor back."""
+    falcon("generate", "-i", str(written(tmp_path / "rows.txt", "a")))
+    tell = fake_model.OPENED[-1].engine.progress
+    meter = tell.__self__
+    assert isinstance(meter, Meter)
+    tell(Progress("prefill", 512, 2048))
+    assert meter.told().endswith(", reading a prompt, 512 of 2048 tokens")
+    tell(Progress("prefill", 2048, 2048))
+    assert "reading" not in meter.told()
 
 
 # ---- crash, interrupt, full disk ----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,8 @@ def test_generate_keeps_the_state_itself_and_says_where_another_prompt_differs(f
         (["cache-prompt", "-f", "{doc}"], 2, "no file for the state"),
         (["cache-prompt", "-f", "{doc}", "-o", "{none}/x"], 74, "there is no folder"),
         (["cache-prompt", "-o", "{none}"], 2, "no prompt"),
+        (["cache-prompt", "-f", "{doc}", "-o", "{doc}"], 2, "the same file"),
+        (["cache-prompt", "-f", "{doc}", "-o", "-"], 2, "no text for standard output"),
     ],
 )
 def test_what_cannot_be_kept_or_used_is_told(command: list[str], code: int, what: str, falcon: Falcon, tmp_path: Path) -> None:
@@ -108,4 +111,18 @@ def test_what_cannot_be_kept_or_used_is_told(command: list[str], code: int, what
     assert falcon("cache-prompt", "-f", names["doc"], "-o", names["state"], "-q").code == 0
     outcome = falcon(*(part.format(**names) for part in command))
     assert (outcome.code, outcome.out) == (code, "") and what.format(**names) in outcome.err
-    assert outcome.err.splitlines()[1].startswith("hint: ")
+    assert outcome.err.splitlines()[1].startswith("hint: ") and (tmp_path / "doc").read_text() == "abc"
+
+
+def test_a_folder_that_takes_no_file_is_told_before_the_document_is_read(
+    falcon: Falcon, fake_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, document = tmp_path / "state", tmp_path / "doc"
+    document.write_text("abc")
+    assert falcon("cache-prompt", "-f", str(document), "-o", str(state)).code == 0
+    fake_model.OPENED.clear()
+    monkeypatch.setattr("falcon_cli.output.os.access", lambda _, mode: not mode & os.W_OK)
+    for command in (["cache-prompt", "-o"], ["generate", "why", "--prompt-cache"]):
+        outcome = falcon(*command, str(tmp_path / "new"), "-f", str(document))
+        assert (outcome.code, outcome.out, fake_model.OPENED) == (74, "", []) and "no file can be made" in outcome.err
+    assert falcon("generate", "why", "--prompt-cache", str(state)).out == "ABC\n\nWHY\n", "to read it is another matter"
