@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
-import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from falcon_cli import console
 from falcon_cli.color import Style
-from modeling.durable import sync_folder
+from modeling.durable import replacing
 from modeling.errors import WriteFailed
 
 STDOUT = Path("-")
@@ -110,33 +108,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 @contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name when the block ends well."""
-    with _told(path):
-        special = path.exists() and not path.is_file()
-        target = path if special else Path(os.path.realpath(path))  # a link stays a link
-        part = target if special else target.with_name(f".falcon-{secrets.token_hex(8)}.part")
-        file = part.open("wb" if special else "xb")
-    try:
-        if not special:
-            _keep_mode(target, part)
+    with ExitStack() as stack:
+        with _told(path):
+            file = stack.enter_context(replacing(path))
         yield file
         with _told(path):
-            if not special:
-                os.fsync(file.fileno())
-            file.close()
-            if not special:
-                part.replace(target)
-                sync_folder(target.parent)
-    finally:
-        with suppress(OSError):  # it has been told already
-            file.close()
-        if not special:
-            part.unlink(missing_ok=True)
-
-
-def _keep_mode(target: Path, part: Path) -> None:
-    """The new file may be read by whoever could read the old one."""
-    with suppress(OSError):
-        part.chmod(stat.S_IMODE(target.stat().st_mode))
+            stack.close()
 
 
 @contextmanager
