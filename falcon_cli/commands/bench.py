@@ -245,6 +245,8 @@ def bench(*, model: SeveralModelOptions, tests: CaseOptions, output: MannerOptio
     to_file = tests.file is not None and tests.file != STDOUT
     form = tests.form or default_form(tests.file.suffix if tests.file else "", to_file=to_file)
     chart = Chart(tests.plot, tests.plan("cuda")) if tests.plot is not None else None
+    if to_file and tests.plot is not None and tests.file is not None and tests.file.resolve() == Path(tests.plot).resolve():
+        raise InvalidRequest(f"--plot and --output-file are both {tests.file}", "name two files")
     if model.given is None and not model.names and not output.quiet:
         console.notice("no model given, so this is the embedded demo, a tiny one: falcon bench MODEL measures a real one")
     with salvaged(tests.file) as write:

@@ -17,6 +17,7 @@ from math import comb, erfc, sqrt
 from pathlib import Path
 from typing import Any, Literal
 
+from falcon_cli.figures.numbers import short
 from modeling.errors import InvalidRequest
 from modeling.timings import median
 
@@ -28,6 +29,7 @@ _KEY = (
 )  # fmt: skip
 _CIRCUMSTANCES = ("cpu_info", "gpu_info", "n_threads", "temperature", "top_k", "top_p", "void")
 _YEAR = 3.2e16  # ns
+_LIKE = 1.25  # the ceilings of one machine at two times, if nobody else uses it
 
 Row = Mapping[str, Any]
 Mark = Literal["faster", "slower", "noise", "too few"]
@@ -86,14 +88,17 @@ class Earlier:
 
 
 def doubts(verdicts: Iterable[Verdict]) -> list[str]:
-    """What else was not the same as in the earlier run, each thing once: another machine, void figures. No test of samples can
-    tell its part in a difference."""
-    found = (
-        f"{name} was {json.dumps(was)}, and is {json.dumps(now)}"
-        for verdict in verdicts
-        for name in _CIRCUMSTANCES
-        if (was := verdict.before.get(name)) != (now := verdict.row[name]) or (name == "void" and now)
-    )
+    """What else was not the same as in the earlier run, each thing once: another machine, the same one with less to give, void
+    figures. No test of samples can tell its part in a difference."""
+    found = list[str]()
+    for verdict in verdicts:
+        for name in _CIRCUMSTANCES:
+            was, now = verdict.before.get(name), verdict.row[name]
+            if was != now or (name == "void" and now):
+                found.append(f"{name} was {json.dumps(was)}, and is {json.dumps(now)}")
+        read, reads = verdict.before.get("ceiling_bytes_per_second"), verdict.row["ceiling_bytes_per_second"]
+        if isinstance(read, int | float) and 0 <= read < 1e18 and not 1 / _LIKE < reads / max(1, read) < _LIKE:
+            found.append(f"the machine read {short(read / 1e9)} GB/s at best, and reads {short(reads / 1e9)}")
     return list(dict.fromkeys(found))
 
 

@@ -167,6 +167,9 @@ def test_what_cannot_be_drawn_is_told_before_anything_is_measured(
 ) -> None:
     outcome = falcon("bench", "m", "-d", "0,5", "--plot", str(tmp_path / "no" / "plot.png"))
     assert (outcome.code, outcome.out) == (74, "")
+    both = str(tmp_path / "both.svg")
+    outcome = falcon("bench", "m", "-d", "0,5", "--plot", both, "--output-file", both)
+    assert (outcome.code, outcome.out) == (2, "") and "name two files" in outcome.err
     monkeypatch.setattr("falcon_cli.figures.chart.find_spec", lambda package: None)
     outcome = falcon("bench", "m", "-d", "0,5", "--plot", "term")
     assert outcome.code == 1 and "needs plotext, which is not installed" in outcome.err
