@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from falcon_cli import console
 from falcon_cli.color import Style
-from modeling.durable import sync_folder
+from modeling.durable import replacing
 from modeling.errors import WriteFailed
 
 STDOUT = Path("-")
@@ -56,6 +54,51 @@ def destination(path: Path | None) -> Iterator[Writer]:
         yield write
 
 
+@contextmanager
+def salvaged(path: Path | None) -> Iterator[Writer]:
+    """`destination` for what was dear to come by: what the file does not take goes to stdout, and what stdout does not to
+    stderr, all of it from the beginning.
+
+    So the function never raises `WriteFailed`; the error comes when the block ends. That no file can be made there is raised at
+    once, as by `destination`.
+    """
+    said: list[str] = []
+    failures: list[WriteFailed] = []
+    with ExitStack() as stack:
+        ways: list[tuple[str, Writer]] = [("", stack.enter_context(destination(path))), ("standard error", _to_stderr)]
+        if path is not None and path != STDOUT:
+            ways.insert(1, ("standard output", console.write))
+
+        def write(text: str, style: Style | None = None) -> None:
+            said.append(text)
+            give(text, style)
+
+        def give(text: str, style: Style | None = None) -> None:
+            try:
+                ways[0][1](text, style)
+            except WriteFailed as error:
+                salvage(error)
+
+        def salvage(error: WriteFailed) -> None:
+            failures.append(error)
+            del ways[0]
+            console.notice(f"all that cannot be written follows on {ways[0][0]}")
+            give("".join(said))
+
+        yield write
+        if failures:
+            raise failures[0]
+        try:
+            stack.close()  # only now a file takes its name
+        except WriteFailed as error:
+            salvage(error)
+            raise
+
+
+def _to_stderr(text: str, style: Style | None = None) -> None:
+    console.note(text.removesuffix("\n"))
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """A file with this content, whole or as it was before. Raises `WriteFailed`."""
     with _whole(path.expanduser()) as file, _told(path):
@@ -65,33 +108,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 @contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name when the block ends well."""
-    with _told(path):
-        special = path.exists() and not path.is_file()
-        target = path if special else Path(os.path.realpath(path))  # a link stays a link
-        part = target if special else target.with_name(f".falcon-{secrets.token_hex(8)}.part")
-        file = part.open("wb" if special else "xb")
-    try:
-        if not special:
-            _keep_mode(target, part)
+    with ExitStack() as stack:
+        with _told(path):
+            file = stack.enter_context(replacing(path))
         yield file
         with _told(path):
-            if not special:
-                os.fsync(file.fileno())
-            file.close()
-            if not special:
-                part.replace(target)
-                sync_folder(target.parent)
-    finally:
-        with suppress(OSError):  # it has been told already
-            file.close()
-        if not special:
-            part.unlink(missing_ok=True)
-
-
-def _keep_mode(target: Path, part: Path) -> None:
-    """The new file may be read by whoever could read the old one."""
-    with suppress(OSError):
-        part.chmod(stat.S_IMODE(target.stat().st_mode))
+            stack.close()
 
 
 @contextmanager

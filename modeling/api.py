@@ -24,6 +24,7 @@ from modeling.checkpoint import placement
 from modeling.checkpoint.files import Checkpoint, find, find_config
 from modeling.checkpoint.identity import identify, of_text
 from modeling.checkpoint.load import load
+from modeling.checkpoint.memory import free_host
 from modeling.checkpoint.noise import random_model
 from modeling.checkpoint.placement import free_memory, prefill_chunk
 from modeling.checkpoint.quantize import carry_out
@@ -291,7 +292,7 @@ def measure(
     """
     checkpoint = find_config(spec) if random_weights else find(spec, progress)
     config, defaults, chunk = load_config(checkpoint.folder), read_defaults(checkpoint.folder), prefill_chunk(spec)
-    check(plan, config.max_position_embeddings, chunk)
+    check(plan, config.max_position_embeddings, chunk, free_host())
     drawn = SamplingParams(temperature=0.0) if plan.against else replace(defaults.sampling, **(sampling or {}))
     decoder: Callable[[], Decoder] = Numbers
     stop_ids = defaults.stop_ids

@@ -15,16 +15,21 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
+from io import StringIO
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from modeling.errors import FalconError
 from modeling.messages import ModelSpec
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
 Level = Literal["ok", "note", "fault"]
+_REINSTALL = "pip install --force-reinstall falcon-cli"
 LEAST_ROOM = 1 << 30  # bytes on a disk below which it is worth a word
 
 
@@ -75,8 +80,7 @@ def _guarded(section: str, probe: Probe, question: Question) -> Iterator[Finding
     except FalconError as error:
         findings.append(Finding(section, _named(probe), str(error), "fault", error.hint))
     except BaseException as error:  # SystemExit, too: a package may leave at import
-        hint = "pip install --force-reinstall falcon-cli"
-        findings.append(Finding(section, _named(probe), _first_line(error), "fault", hint))
+        findings.append(Finding(section, _named(probe), _first_line(error), "fault", _REINSTALL))
     yield from findings
 
 
@@ -94,7 +98,7 @@ def _silence() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -128,7 +132,7 @@ def _modeling(question: Question) -> Iterator[Finding]:
 
 
 def _packages(question: Question) -> Iterator[Finding]:
-    """What pyproject.toml asks for: required packages must be there in a version that fits, optional ones may."""
+    """What pyproject.toml asks for: required packages must be there, whole and in a version that fits, optional ones may."""
     from packaging.requirements import Requirement
 
     try:
@@ -136,28 +140,39 @@ def _packages(question: Question) -> Iterator[Finding]:
     except metadata.PackageNotFoundError:
         yield Finding("packages", "falcon-cli", "not installed, run from its source", "note", "pip install -e .")
         return
-    for requirement in map(Requirement, lines):
+    for requirement in sorted(map(Requirement, lines), key=lambda asked: asked.name in _BUILT_ON_THE_OTHERS):
         extra = re.search(r"extra == ['\"]([\w-]+)['\"]", str(requirement.marker or ""))
         if extra and (extra[1] in ("test", "all") or requirement.name in _ELSEWHERE):
             continue
         if requirement.marker and not extra and not requirement.marker.evaluate():
             continue
-        try:
-            version = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            hint = f"pip install 'falcon-cli[{extra[1]}]'" if extra else "pip install --force-reinstall falcon-cli"
-            yield Finding("packages", requirement.name, "not installed", "note" if extra else "fault", hint)
-            continue
-        if requirement.specifier.contains(version, prereleases=True):
-            yield Finding("packages", requirement.name, version)
-        else:
-            value = f"{version}, and falcon wants {requirement.specifier}"
-            yield Finding(
-                "packages", requirement.name, value, "note", f"pip install '{requirement.name}{requirement.specifier}'"
-            )
+        yield _package(requirement, extra[1] if extra else "")
+
+
+def _package(requirement: Requirement, extra: str) -> Finding:
+    """A package that falcon needs, or that only `extra` asks for."""
+    name = requirement.name
+    level: Level = "note" if extra else "fault"
+    try:
+        version = metadata.version(name)
+        import_module(name.replace("-", "_"))
+    except metadata.PackageNotFoundError:
+        hint = f"pip install 'falcon-cli[{extra}]'" if extra else _REINSTALL
+        return Finding("packages", name, "not installed", level, hint)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # half installed, made for another torch, …
+        return Finding("packages", name, _first_line(error), level, f"pip install --force-reinstall {name}")
+    if not version:  # there is a folder for its metadata, and nothing in it
+        return Finding("packages", name, "its metadata is damaged", "note", f"pip install --force-reinstall {name}")
+    if requirement.specifier.contains(version, prereleases=True):
+        return Finding("packages", name, version)
+    value = f"{version}, and falcon wants {requirement.specifier}"
+    return Finding("packages", name, value, "note", f"pip install '{name}{requirement.specifier}'")
 
 
 _ELSEWHERE = ("bitsandbytes", "mamba-ssm", "causal-conv1d")  # have findings of their own
+_BUILT_ON_THE_OTHERS = ("accelerate", "transformers")  # so that the blame falls on what is broken
 
 
 # ---- devices ----
@@ -272,9 +287,10 @@ def _mamba_ssm(question: Question) -> Iterator[Finding]:
 
 
 def _bitsandbytes(question: Question) -> Iterator[Finding]:
-    """Weights in four bits, there and back, where models run."""
+    """Weights in four bits, there and back, where models run. A fault only if it is asked for."""
+    lack: Level = "note" if question.spec.quantize == "none" else "fault"
     if importlib.util.find_spec("bitsandbytes") is None:
-        yield Finding("kernels", "bitsandbytes", "not installed", "note", "pip install 'falcon-cli[quant]'")
+        yield Finding("kernels", "bitsandbytes", "not installed", lack, "pip install 'falcon-cli[quant]'")
         return
     from modeling.checkpoint.placement import main_device
 
@@ -288,9 +304,10 @@ def _bitsandbytes(question: Question) -> Iterator[Finding]:
         error = (bitsandbytes.functional.dequantize_4bit(packed, state) - weight).float().norm() / weight.float().norm()
         fits = bool(error < 0.2)  # 0.09 for normal weights
         value = f"{bitsandbytes.__version__}, nf4 on {weight.device} {'works' if fits else 'gives wrong numbers'}"
-        yield Finding("kernels", "bitsandbytes", value, "ok" if fits else "note")
+        yield Finding("kernels", "bitsandbytes", value, "ok" if fits else lack)
     except Exception as error:
-        yield Finding("kernels", "bitsandbytes", _first_line(error), "note", "only quantized weights need it")
+        hint = "only --quantize and falcon quantize need it" if lack == "note" else "pip install --force-reinstall bitsandbytes"
+        yield Finding("kernels", "bitsandbytes", _first_line(error), lack, hint)
 
 
 # ---- the model ----
@@ -350,11 +367,17 @@ def _places(question: Question) -> Iterator[Finding]:
 
 
 def _place(name: str, folder: Path) -> Finding:
+    """Whether a folder can be written, and how much; where there is none yet, that in which it would be made."""
     from modeling.checkpoint.memory import show
 
-    there = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path("/"))
-    free = shutil.disk_usage(there).free
+    there = next((parent for parent in (folder, *folder.parents) if os.path.lexists(parent)), Path("/"))
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        return Finding("places", name, f"{folder}: {error.strerror}", "note", "change its permissions, or move it")
     value = f"{folder}{'' if there == folder else ' (not made yet)'}, {show(free)} free"
+    if not there.is_dir():
+        return Finding("places", name, f"{folder}: {there} is not a folder", "note", "move it, or name another place")
     if not os.access(there, os.W_OK):
         return Finding("places", name, f"{value}; it cannot be written", "note", "change its permissions, or move it")
     return Finding("places", name, value, "ok" if free >= LEAST_ROOM else "note", "" if free >= LEAST_ROOM else "make room")

@@ -263,15 +263,23 @@ StateOperation = Literal["snapshot", "restore", "fork", "save", "load"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateResult(Measured):
-    """What it takes to do `operation` with a state of `depth` tokens, which has `bytes` bytes (of a file: that file's)."""
+    """What it takes to do `operation` with a state of `depth` tokens, which has `bytes` bytes (of a file: that file's).
+
+    `moved` of them are copied: within the machine's memory, keys and values are shared.
+    """
 
     operation: StateOperation
     depth: int
     bytes: int
+    moved: int
 
     @property
     def test(self) -> str:
         return f"{self.operation} @ d{self.depth}"
+
+    @property
+    def bytes_per_second(self) -> float:
+        return self.moved / self.mean_seconds
 
 
 Result = BenchResult | TurnResult | StateResult

@@ -15,9 +15,9 @@ from falcon_cli import console, log, signals
 from falcon_cli.exit import ExitCode
 from falcon_cli.figures.chart import Chart
 from falcon_cli.figures.figures import TABLE_PERCENTILES, Figures, default_form
-from falcon_cli.figures.verdicts import Earlier, decidable
+from falcon_cli.figures.verdicts import Earlier, decidable, doubts
 from falcon_cli.options import ANEW, Group, MannerOptions, ModelOptions, with_options
-from falcon_cli.output import STDOUT, destination
+from falcon_cli.output import STDOUT, salvaged
 from falcon_cli.ranges import MOST, parse_numbers, parse_pairs, parse_percentiles, parse_words
 from modeling.errors import DeviceUnavailable, FalconError, InvalidRequest
 from modeling.messages import DType, Kernels, ModelSpec, Quantize, SamplingParams
@@ -198,6 +198,9 @@ class CaseOptions(Group):
         batches = parse_numbers("--batch-size", self.batch_size or [BATCH], least=1)
         if not (tests or self.turns or self.state):
             raise InvalidRequest("there is nothing to measure", "give --n-prompt, --n-gen or --pg")
+        if self.against and not tests:
+            what = f"--against {self.against} has nothing to compare: chats and states are measured of falcon alone"
+            raise InvalidRequest(what, "add --n-prompt, --n-gen or --pg")
         if max(len(tests) * len(depths) * len(batches), self.turns or 0) > MOST:
             raise InvalidRequest(f"these are more than {MOST} tests", "give shorter lists")
         cases = [BenchCase(prompt, answer, depth, batch) for batch in batches for depth in depths for prompt, answer in tests]
@@ -235,7 +238,7 @@ def bench(*, model: SeveralModelOptions, tests: CaseOptions, output: MannerOptio
     that it took. How fast it reads and multiplies at best is measured at the same time, in the same process.
 
     --random-weights needs no weights, and for the published models (tiiuae/Falcon-H1-7B-Instruct, …) no network: their shapes
-    come with falcon. Ctrl-C ends it; what was measured is written (exit 130).
+    come with falcon. Ctrl-C ends it; what was measured is written (exit 130). What --output-file does not take goes to stdout.
     """
     tests.plan("cuda"), tests.sampling()  # a mistake shows before anything is loaded
     specs, earlier, shown = list(model.specs()), tests.earlier(), tests.shown()
@@ -244,7 +247,7 @@ def bench(*, model: SeveralModelOptions, tests: CaseOptions, output: MannerOptio
     chart = Chart(tests.plot, tests.plan("cuda")) if tests.plot is not None else None
     if model.given is None and not model.names and not output.quiet:
         console.notice("no model given, so this is the embedded demo, a tiny one: falcon bench MODEL measures a real one")
-    with destination(tests.file) as write:
+    with salvaged(tests.file) as write:
         figures = Figures(form, write, shown, earlier)
         failure = _collect(figures, specs, model, tests, output)
         if failure is not None and not figures.results:
@@ -265,8 +268,11 @@ def _collect(
     model: SeveralModelOptions,
     tests: CaseOptions,
     output: MannerOptions,
-) -> FalconError | KeyboardInterrupt | None:
-    """Measure one model after the other; returns what ended it early. Of a list of kernels what can run here runs."""
+) -> BaseException | None:
+    """Measure one model after the other; returns what ended it early, whatever it is: what there is by then will be written.
+
+    Of a list of kernels what can run here runs.
+    """
     lacking: FalconError | None = None
     try:
         for name, spec in specs:
@@ -278,11 +284,9 @@ def _collect(
                     raise
                 console.notice(f"left out: {error}")
                 lacking = error
-    except FalconError as error:
-        return error
-    except KeyboardInterrupt as error:
-        if figures.results:
-            signals.forget()  # it has been dealt with: what there is will be written
+    except (Exception, KeyboardInterrupt, signals.Terminated) as error:
+        if figures.results and isinstance(error, KeyboardInterrupt):
+            signals.forget()  # it has been dealt with
         return error
     return None if figures.results else lacking
 
@@ -292,6 +296,10 @@ def _judged(figures: Figures, tests: CaseOptions) -> ExitCode:
     told = [verdict for verdict in figures.verdicts if verdict is not None]
     if tests.compare is None:
         return ExitCode.OK
+    for doubt in doubts(told):
+        console.notice(f"{tests.compare} is of other circumstances: {doubt}")
+    if 0 < len(told) < len(figures.verdicts):
+        console.notice(f"{tests.compare} has {len(told)} of these {len(figures.verdicts)} tests: the others are not compared")
     if not told:
         what, hint = f"{tests.compare} has none of these tests", "measure the same model with the same options"
         if tests.fail_below is not None:
@@ -328,6 +336,7 @@ def _measured(spec: ModelSpec, model: SeveralModelOptions, tests: CaseOptions, o
     number = count(1)
 
     def began(what: str) -> None:
+        signals.check()  # transformers may have been imported meanwhile
         progress.close()
         if shown:
             console.note(f"measuring {what}: {next(number)} of {plan.steps}")

@@ -29,8 +29,8 @@ def doctor(
     """Look at this machine: versions, devices, which kernels run and why not the others, memory, disks.
 
     With MODEL, also whether it is here, is one that runs, and fits the memory; no weights are read. "!" marks what falcon can
-    do without, "✗" what cannot work: a device or kernels that were asked for (--device, --kernels), a model that does not fit,
-    a package that is broken. Then the exit code is 1.
+    do without, "✗" what cannot work: what was asked for and is not there (--device, --kernels, --quantize), a model that does
+    not fit, a package that is broken. Then the exit code is 1.
     """
     spec, named = model.spec(), model.given is not None
     console.prepare_libraries(output.debug)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
+from textwrap import fill
 from typing import Any
 
 from falcon_cli.figures.series import Line, Panel
 
 ENDINGS = (".png", ".svg", ".pdf")
+_LETTERS, _DIGITS = 95, 56  # of the caption below a diagram; of the numbers along it
 _INK = "#7d8590"  # contrast of 3.7 to white, of 5.1 to GitHub's dark ground
+_SIGNS = "os^D"  # where there are more curves than colours
 _COLORS = ("#2f81f7", "#e3742f", "#2da44e", "#a371f7", "#d2388c", "#b8860b")
 _STYLE = {
     "font.family": "sans-serif",
@@ -53,7 +56,8 @@ def picture(panels: Sequence[Panel], format: str, caption: str) -> bytes:
         for axes, panel in zip(row[0], panels, strict=True):
             _draw(axes, panel)
         most = max(len(panel.lines) for panel in panels)
-        figure.text(0.995, -0.02 - 0.048 * most, caption, ha="right", va="top", fontsize=8.5)
+        text = fill(caption, _LETTERS * len(panels), break_on_hyphens=False)
+        figure.text(0.995, -0.02 - 0.048 * most, text, ha="right", va="top", fontsize=8.5)
         file = BytesIO()
         figure.savefig(file, format=format, dpi=160, bbox_inches="tight", pad_inches=0.12)
         pyplot.close(figure)
@@ -68,7 +72,8 @@ def _draw(axes: Any, panel: Panel) -> None:
     axes.set_title(panel.title, loc="left", pad=12)
     axes.set_xlabel(panel.across)
     axes.set_ylabel(panel.up)
-    axes.set_xticks([place for place, _ in panel.ticks], [text for _, text in panel.ticks])
+    ticks = _apart(panel.ticks)
+    axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
     if panel.logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -83,6 +88,20 @@ def _draw(axes: Any, panel: Panel) -> None:
     legend.set_in_layout(False)  # long names are not to narrow the diagram
 
 
+def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Those that can be read beside each other: the last, and of the others from the first on what has room."""
+    width = (ticks[-1][0] - ticks[0][0]) / _DIGITS
+
+    def reads(left: tuple[float, str], right: tuple[float, str]) -> bool:
+        return right[0] - left[0] >= width * ((len(left[1]) + len(right[1])) / 2 + 1)
+
+    found = [ticks[0]]
+    for tick in ticks[1:-1]:
+        if reads(found[-1], tick) and reads(tick, ticks[-1]):
+            found.append(tick)
+    return [*found, ticks[-1]]
+
+
 def _curve(axes: Any, line: Line) -> None:
     """What was measured as points with their spread, hollow where it is not ours; a roofline in dashes."""
     color = _COLORS[line.group % len(_COLORS)]
@@ -90,8 +109,9 @@ def _curve(axes: Any, line: Line) -> None:
         axes.plot(line.xs, line.ys, linestyle=(0, (4, 3)), label=line.label, color=color, alpha=0.75, linewidth=1.4)
         return
     face = color if line.kind == "ours" else "none"
+    sign = _SIGNS[line.group // len(_COLORS) % len(_SIGNS)]
     width, dashes = (2.2, "-") if line.kind == "ours" else (1.6, ":")
     if line.errors:
         axes.errorbar(line.xs, line.ys, yerr=line.errors, fmt="none", ecolor=color, elinewidth=1.1, capsize=2.5)
-    axes.plot(line.xs, line.ys, dashes, label=line.label, color=color, linewidth=width, marker="o", markersize=5.5,
+    axes.plot(line.xs, line.ys, dashes, label=line.label, color=color, linewidth=width, marker=sign, markersize=5.5,
               markerfacecolor=face)  # fmt: skip

@@ -26,22 +26,23 @@ Row = dict[str, Any]
 def rows(name: str, asked: str, result: Result, percentiles: Sequence[float] = ()) -> list[Row]:
     """Our row, and that of the rival if there is one, for a model that the user calls `name` and for which `asked` kernels were
     asked."""
+    shares = [*dict.fromkeys((*PERCENTILES, *percentiles))]
     if isinstance(result, TurnResult):
-        return [_common(name, asked, result) | _turn(result)]
+        return [_common(name, asked, result, shares) | _turn(result)]
     if isinstance(result, StateResult):
-        return [_common(name, asked, result) | _state(result)]
-    found = [_common(name, asked, result) | _case(result, percentiles)]
+        return [_common(name, asked, result, shares) | _state(result)]
+    found = [_common(name, asked, result, shares) | _case(result, shares)]
     if (rival := result.rival) is not None and not rival.missing:
         theirs = replace(result, seconds=rival.seconds, first_token=rival.first_token, gaps=rival.gaps, peak_bytes=None)
         theirs = replace(theirs, rival=None)
         other: Row = {"engine": rival.name, "kernels": rival.name, "kernel_notes": [], "load_ms": None, "n_batch": None}
         other |= {"n_ubatch": None, "prefill_chunk": None, "state_bytes": None}
-        found.append(_common(name, asked, theirs) | _case(theirs, percentiles) | other)
+        found.append(_common(name, asked, theirs, shares) | _case(theirs, shares) | other)
     return found
 
 
-def _common(name: str, asked: str, result: Result) -> Row:
-    """What rows of all kinds have, and the fields of the others, empty."""
+def _common(name: str, asked: str, result: Result, shares: Sequence[float]) -> Row:
+    """What rows of all kinds have, and the fields of the others, empty: `shares` are the percentiles that some have."""
     setup = result.setup
     info, ceiling = setup.info, setup.ceiling
     samples = [round(seconds * 1e9) for seconds in result.seconds]
@@ -92,7 +93,7 @@ def _common(name: str, asked: str, result: Result) -> Row:
         "top_p": setup.sampling.top_p,
         "load_ms": _ms(setup.load_seconds),
         "ttft_ms": None,
-        **{f"itl_p{percent(share)}_ms": None for share in PERCENTILES},
+        **{f"itl_p{percent(share)}_ms": None for share in shares},
         "weights_bytes": info.weights_bytes,
         "state_bytes": None,
         "peak_bytes": None,
@@ -119,9 +120,8 @@ def _common(name: str, asked: str, result: Result) -> Row:
     }
 
 
-def _case(result: BenchResult, percentiles: Sequence[float]) -> Row:
+def _case(result: BenchResult, shares: Sequence[float]) -> Row:
     case, rival, gaps = result.case, result.rival, result.gaps
-    shares = dict.fromkeys((*PERCENTILES, *percentiles))
     return {
         "n_prompt": case.n_prompt,
         "n_gen": case.n_gen,
@@ -173,7 +173,7 @@ def _state(result: StateResult) -> Row:
         "kind": "state",
         "n_depth": result.depth,
         "state_bytes": result.bytes,
-        "bytes_per_second": result.bytes / result.mean_seconds,
+        "bytes_per_second": result.bytes_per_second,
     }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log2
+from pathlib import Path
 from typing import Literal
 
 from modeling.timings import BenchCase, BenchResult, Plan, Result, TurnResult, mean, spread
@@ -84,7 +85,7 @@ def _over_depth(title: str, results: Sequence[tuple[str, BenchResult]]) -> Panel
     )
     for group, (label, members) in enumerate(groups.items()):
         lines += _curves(label, [(place[result.case.depth], result) for result in members], group)
-    ticks = tuple((place[depth], _tokens(depth)) for depth in depths)
+    ticks = tuple((place[depth], text) for depth, text in _tokens(depths).items())
     return Panel(title, "tokens in the state before", "tokens a second", tuple(lines), ticks)
 
 
@@ -93,7 +94,8 @@ def _over_batch(results: Sequence[tuple[str, BenchResult]]) -> Panel | None:
     if len(batches) < 2:
         return None
     lines: list[Line] = []
-    groups = _groups(results, lambda case: (f"tg{case.n_gen}", case.depth and f"depth {_tokens(case.depth)}"))
+    depths = _tokens(result.case.depth for _, result in results)
+    groups = _groups(results, lambda case: (f"tg{case.n_gen}", case.depth and f"depth {depths[case.depth]}"))
     for group, (label, members) in enumerate(groups.items()):
         lines += _curves(label, [(log2(result.case.batch), result) for result in members], group)
         if roof := _roofline(members):
@@ -107,7 +109,7 @@ def _over_turns(results: Sequence[tuple[str, TurnResult]]) -> Panel | None:
     if len(turns) < 2:
         return None
     groups: dict[str, list[TurnResult]] = defaultdict(list)
-    for (_, result), label in zip(results, _labels(results), strict=True):
+    for (_, result), label in zip(results, _numbered(_labels(results), [result.turn for _, result in results]), strict=True):
         groups[label].append(result)
     lines = []
     for group, (label, members) in enumerate(groups.items()):
@@ -163,23 +165,53 @@ def _groups(
     nothing is the usual thing)."""
     all_facts = [facts(result.case) for _, result in results]
     telling = [place for place in range(len(all_facts[0])) if len({fact[place] for fact in all_facts}) > 1]
+    told = [
+        " · ".join([label, *(str(fact[place]) for place in telling if fact[place])])
+        for label, fact in zip(_labels(results), all_facts, strict=True)
+    ]
     found: dict[str, list[BenchResult]] = defaultdict(list)
-    for (_, result), label, fact in zip(results, _labels(results), all_facts, strict=True):
-        found[" · ".join([label, *(str(fact[place]) for place in telling if fact[place])])].append(result)
+    for (_, result), label in zip(results, _numbered(told, [result.case for _, result in results]), strict=True):
+        found[label].append(result)
+    return found
+
+
+def _numbered(labels: Sequence[str], places: Sequence[Hashable]) -> list[str]:
+    """What was measured again at the same place under the same label is another curve: the "(2)" of that label."""
+    times = Counter[tuple[str, Hashable]]()
+    found = []
+    for label, place in zip(labels, places, strict=True):
+        times[label, place] += 1
+        found.append(label if times[label, place] == 1 else f"{label} ({times[label, place]})")
     return found
 
 
 def _labels(results: Sequence[Named]) -> list[str]:
-    """What of model, number format and kernels tells each result from the others; the model if nothing does."""
+    """What of model, number format and kernels tells each result from the others; the model if nothing does.
+
+    A model goes by the last part of its name, or by all of it where several end alike.
+    """
+    last = {name: Path(name).name or name for name, _ in results}
+    ends = Counter(last.values())
     facts = [
-        (name.rpartition("/")[2], result.setup.info.quantization or result.setup.info.dtype, result.setup.info.kernels)
+        (
+            last[name] if ends[last[name]] == 1 else name,
+            result.setup.info.quantization or result.setup.info.dtype,
+            result.setup.info.kernels,
+        )
         for name, result in results
     ]
     telling = [place for place in range(3) if len({fact[place] for fact in facts}) > 1]
     return [" · ".join(fact[place] for place in telling or [0]) for fact in facts]
 
 
-def _tokens(number: int) -> str:
+def _tokens(numbers: Iterable[int]) -> dict[int, str]:
+    """Each number in short, but where two would look alike."""
+    short = {number: _short(number) for number in numbers}
+    alike = Counter(short.values())
+    return {number: text if alike[text] == 1 else str(number) for number, text in short.items()}
+
+
+def _short(number: int) -> str:
     """4096 → 4k, 1048576 → 1M; what is no round number as it is."""
     for unit, size in (("M", 2**20), ("M", 10**6), ("k", 2**10), ("k", 1000)):
         if number and number % size == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import fill
 from typing import Any
 
 from falcon_cli.figures.series import Line, Panel
@@ -24,13 +25,13 @@ def sketch(panels: Sequence[Panel], width: int, color: bool) -> str:
         for line in panel.lines:
             for signal in _signals(figure, line):
                 figure.draw(signal)
-        figure.title(f"{panel.title} ({panel.up})")
         figure.label(panel.across, axis="x")
         figure.ruler("x").ticks([place for place, _ in panel.ticks], [text for _, text in panel.ticks])
         figure.ruler("y").lim(0, 1.05 * panel.top)
         text = figure.build().string(colorless=not color)
         legend = [_legend(line, color) for line in panel.lines]
-        drawn.append("\n".join([*(row.rstrip() for row in text.splitlines()), "", *legend]))
+        title = fill(f"{panel.title} ({panel.up})", width)  # that of plotext is left out where it does not fit
+        drawn.append("\n".join([title, *(row.rstrip() for row in text.splitlines()), "", *legend]))
     plotext.figure.clear()
     return "\n\n".join(drawn) + "\n"
 

@@ -116,11 +116,15 @@ def machine(results: Sequence[Named]) -> Iterator[str]:
     setup = last.setup
     weights = "random weights" if setup.random_weights else "the checkpoint's weights"
     drawn = "greedy" if setup.sampling.temperature == 0 else f"sampled at temperature {setup.sampling.temperature:g}"
-    yield f"{weights}, {drawn}, {len(last.seconds)} repetitions, {setup.threads} threads, {setup.versions}"
+    yield f"{weights}, {drawn}, {_many(len(last.seconds), 'repetition')}, {_many(setup.threads, 'thread')}, {setup.versions}"
     missing = {r.rival.missing: r.rival.name for _, r in results if isinstance(r, BenchResult) and r.rival and r.rival.missing}
     yield from (f"without a ratio: {why}" for why in missing)
-    if any(isinstance(r, BenchResult) and r.rival for _, r in results):
+    if any(isinstance(r, BenchResult) and r.ratio is not None for _, r in results):
         yield "ratio: median over pairs of neighbouring runs; same ids: tokens that both choose behind the same text"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _sheet(title: str, columns: Columns, results: Sequence[tuple[str, Measured]]) -> Sheet:
@@ -185,7 +189,7 @@ _STATE: Columns = {
     "tokens": lambda name, r: str(r.depth),
     "ms": lambda name, r: spread_milliseconds(r.mean_seconds, r.spread_seconds),
     "MiB": lambda name, r: f"{r.bytes / 2**20:.1f}",
-    "GB/s": lambda name, r: short(r.bytes / r.mean_seconds / 1e9),
+    "GB/s": lambda name, r: short(r.bytes_per_second / 1e9),
 }
 
 

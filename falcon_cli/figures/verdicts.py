@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modeling.errors import InvalidRequest
-from modeling.timings import mean
+from modeling.timings import median
 
 LEVEL = 0.05
 _EXACT = 24  # samples
@@ -26,6 +26,8 @@ _KEY = (
     "model_filename", "engine", "test", "batch_size", "dtype", "quantization", "kernels_asked", "random_weights", "n_prompt",
     "n_depth",
 )  # fmt: skip
+_CIRCUMSTANCES = ("cpu_info", "gpu_info", "n_threads", "temperature", "top_k", "top_p", "void")
+_YEAR = 3.2e16  # ns
 
 Row = Mapping[str, Any]
 Mark = Literal["faster", "slower", "noise", "too few"]
@@ -34,12 +36,13 @@ SIGNS: Mapping[Mark, str] = {"faster": "▲ faster", "slower": "▼ slower", "no
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a row. `old` and `new` are mean seconds.
+    """What became of a row, which stands where `before` stood. `old` and `new` are median seconds.
 
     `p` is the probability of such an order of samples, or one more extreme, if nothing had changed.
     """
 
     row: Row
+    before: Row
     old: float
     new: float
     p: float
@@ -53,10 +56,10 @@ class Verdict:
     @property
     def fields(self) -> dict[str, Any]:
         """What a row of JSON tells of it."""
-        return {"old_avg_ns": round(self.old * 1e9), "speed": self.speed, "p_value": self.p, "verdict": self.mark}
+        return {"old_median_ns": round(self.old * 1e9), "speed": self.speed, "p_value": self.p, "verdict": self.mark}
 
 
-NO_VERDICT = {"old_avg_ns": None, "speed": None, "p_value": None, "verdict": None}
+NO_VERDICT = {"old_median_ns": None, "speed": None, "p_value": None, "verdict": None}
 
 
 class Earlier:
@@ -72,22 +75,26 @@ class Earlier:
         before = self._rows.get(_key(row))
         if before is None:
             return None
-        old, new = before["samples_ns"], row["samples_ns"]
-        p = mann_whitney(old, new)
+        samples = before["samples_ns"], row["samples_ns"]
+        p, (old, new) = mann_whitney(*samples), map(median, samples)
         mark: Mark = "noise"
-        if not decidable(len(old), len(new)):
+        if not decidable(*map(len, samples)):
             mark = "too few"
-        elif p < LEVEL:
-            mark = "faster" if mean(new) < mean(old) else "slower"
-        return Verdict(row, mean(old) / 1e9, mean(new) / 1e9, p, mark)
+        elif p < LEVEL and old != new:
+            mark = "faster" if new < old else "slower"
+        return Verdict(row, before, old / 1e9, new / 1e9, p, mark)
 
-    def other_machine(self, row: Row) -> str:
-        """What the machine of the earlier run was, if it was another; "" if not."""
-        before = self._rows.get(_key(row))
-        if before is None:
-            return ""
-        was = [str(before.get(name)) for name in ("gpu_info", "cpu_info") if before.get(name) != row[name]]
-        return ", ".join(was)
+
+def doubts(verdicts: Iterable[Verdict]) -> list[str]:
+    """What else was not the same as in the earlier run, each thing once: another machine, void figures. No test of samples can
+    tell its part in a difference."""
+    found = (
+        f"{name} was {json.dumps(was)}, and is {json.dumps(now)}"
+        for verdict in verdicts
+        for name in _CIRCUMSTANCES
+        if (was := verdict.before.get(name)) != (now := verdict.row[name]) or (name == "void" and now)
+    )
+    return list(dict.fromkeys(found))
 
 
 def decidable(old: int, new: int) -> bool:
@@ -144,7 +151,7 @@ def _key(row: Row) -> tuple[Any, ...]:
 
 def _read(path: Path) -> Iterable[Row]:
     try:
-        text = path.expanduser().read_text(encoding="utf-8")
+        text = path.expanduser().read_text(encoding="utf-8-sig")  # some shells put a mark in front
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise InvalidRequest(f"--compare {path}: {why}", "name a file that falcon bench -o json wrote") from None
@@ -162,7 +169,10 @@ def _read(path: Path) -> Iterable[Row]:
 
 
 def _is_row(row: Any) -> bool:
+    """Whether a verdict can be made beside it, whoever wrote it."""
     if not isinstance(row, dict) or not isinstance(row.get("test"), str):
         return False
+    if any(isinstance(row.get(name), list | dict) for name in _KEY):
+        return False
     samples = row.get("samples_ns")
-    return isinstance(samples, list) and bool(samples) and all(type(ns) in (int, float) and ns > 0 for ns in samples)
+    return isinstance(samples, list) and bool(samples) and all(type(ns) in (int, float) and 1 <= ns <= _YEAR for ns in samples)

@@ -8,16 +8,20 @@ from itertools import groupby
 from modeling.bench.reference import Reference
 from modeling.bench.subject import Subject, clear, now
 from modeling.bench.track import Sample, Track
-from modeling.errors import ContextExceeded, InvalidRequest
+from modeling.checkpoint.memory import show
+from modeling.errors import ContextExceeded, InvalidRequest, MemoryExceeded
 from modeling.messages import ProgressSink
 from modeling.peak import forget_peak, peak_bytes
 from modeling.roofline import Work
 from modeling.timings import BenchCase, BenchResult, Plan, Rival, mean
 
+ID_BYTES = 64
+"""That a random id takes on the host, in the tuples and tensors that it goes through."""
 
-def check(plan: Plan, positions: int | None, prefill_chunk: int) -> None:
-    """Raise `ContextExceeded` or `InvalidRequest` for the first part of a plan that cannot be measured, before anything is
-    loaded."""
+
+def check(plan: Plan, positions: int | None, prefill_chunk: int, host: int) -> None:
+    """Raise `ContextExceeded`, `InvalidRequest` or `MemoryExceeded` for the first part of a plan that cannot be measured with
+    so many positions and `host` free bytes of host memory, before anything is loaded."""
     wanted = [(case.test, case.positions) for case in plan.cases]
     wanted += [(f"a state of {tokens} tokens", tokens + 2) for tokens in plan.states]
     if (talk := plan.conversation) is not None:
@@ -25,6 +29,9 @@ def check(plan: Plan, positions: int | None, prefill_chunk: int) -> None:
     for what, needed in wanted:
         if positions is not None and needed > positions:
             raise ContextExceeded(f"{what} needs {needed} positions, and the model has {positions}", "choose smaller numbers")
+        if needed * ID_BYTES > host:
+            what = f"the ids of {needed} tokens alone, for {what}, need {show(needed * ID_BYTES)}, and {show(host)} are free"
+            raise MemoryExceeded(what, "choose smaller numbers")
     for case in plan.cases:
         if case.n_gen and case.batch > prefill_chunk:
             raise InvalidRequest(

@@ -69,7 +69,8 @@ def _at(subject: Subject, depth: int, repetitions: int, progress: ProgressSink |
         for operation, run in operations.items():
             started = now()
             seconds = [_timed(run, subject) for _ in range(repetitions + 1)][1:]  # the first warms up
-            size = file.stat().st_size if operation in ("save", "load") else subject.model.state_bytes(depth)
+            through_file = operation in ("save", "load")
+            size = file.stat().st_size if through_file else subject.model.state_bytes(depth)
             yield StateResult(
                 setup=subject.setup(engine),
                 started=started,
@@ -77,6 +78,7 @@ def _at(subject: Subject, depth: int, repetitions: int, progress: ProgressSink |
                 operation=operation,
                 depth=depth,
                 bytes=size,
+                moved=size if through_file else subject.model.state_bytes(0),
             )
             state.reset(1)
 

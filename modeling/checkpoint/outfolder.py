@@ -46,7 +46,6 @@ class OutFolder:
         self._sums[name] = digest
         with replacing(self.partial / _JOURNAL) as file:
             file.write(json.dumps({"purpose": self._purpose, "files": self._sums}).encode())
-        sync_folder(self.partial)
 
     def take_the_name(self, config: Mapping[str, Any]) -> None:
         """The last steps: config.json, and the name; the folder that had it goes."""

@@ -13,7 +13,7 @@ from falcon_cli import demo
 from modeling import api
 from modeling.bench.subject import Numbers
 from modeling.bench.track import Track
-from modeling.errors import ContextExceeded, InvalidRequest
+from modeling.errors import ContextExceeded, InvalidRequest, MemoryExceeded
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 from modeling.messages import Finished, ModelSpec, Request, SamplingParams, Stats
@@ -162,6 +162,13 @@ def test_what_cannot_be_measured_is_told_before_anything_is_loaded(
         next(api.measure(spec(path), Plan(conversation=Conversation(9999)), random_weights=True))
     with pytest.raises(ContextExceeded, match="a state of 262143 tokens"):
         next(api.measure(spec(path), Plan(states=(1, 262143)), random_weights=True))
+    endless = small["falcon_mamba"]
+    for plan in (
+        Plan((BenchCase(n_prompt=10**11),)), Plan((BenchCase(n_gen=10**11),)), Plan((BenchCase(n_gen=1, depth=10**11),)),
+        Plan(states=(10**11,)),
+    ):  # fmt: skip
+        with pytest.raises(MemoryExceeded, match="the ids of 1000000000"):
+            next(api.measure(spec(endless), plan, random_weights=True))
     for numbers in (
         {},
         {"n_gen": -1, "n_prompt": 5},

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import pytest
 
 import modeling
 from falcon_cli.app import run
+from falcon_cli.signals import Terminated
 from modeling.errors import DeviceUnavailable, MemoryExceeded
 from modeling.messages import ModelSpec
 
@@ -101,7 +103,8 @@ def start() -> Callable[..., subprocess.Popen[bytes]]:
 @pytest.fixture
 def measured(falcon: Callable[..., Outcome], fake_results: Any) -> list[dict[str, Any]]:
     """What `falcon bench` asks of the engine room, call by call. The model "error:after" fails behind its first result,
-    "error:at-once" before it, "interrupted" is interrupted, "slow-machine" is void. Triton is never there."""
+    "error:at-once" before it, "broken" as only a fault does, "interrupted" is interrupted, "ended" gets SIGTERM, "slow-machine"
+    is void. Triton is never there."""
     calls: list[dict[str, Any]] = []
 
     def measure(spec: ModelSpec, plan: Any, *, began: Any, progress: Any, **options: Any) -> Iterator[Any]:
@@ -113,8 +116,9 @@ def measured(falcon: Callable[..., Outcome], fake_results: Any) -> list[dict[str
             began(result.test)
             if spec.name == "error:at-once" or (spec.name == "error:after" and number):
                 raise MemoryExceeded("it does not fit", "choose a smaller batch")
-            if spec.name == "interrupted" and number:
-                raise KeyboardInterrupt
+            ends = {"interrupted": KeyboardInterrupt, "broken": ZeroDivisionError, "ended": lambda: Terminated(Signals.SIGTERM)}
+            if spec.name in ends and number:
+                raise ends[spec.name]()
             yield result
 
     api: Any = sys.modules["modeling.api"]

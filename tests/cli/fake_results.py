@@ -59,4 +59,4 @@ def results_of(spec: ModelSpec, plan: Plan, void: str = "") -> Iterator[Result]:
             state_bytes=1 << 20, **common,
         )  # fmt: skip
     for depth in plan.states:
-        yield StateResult(seconds=(0.002, 0.004), operation="save", depth=depth, bytes=3 * 10**6, **common)
+        yield StateResult(seconds=(0.002, 0.004), operation="save", depth=depth, bytes=3 * 10**6, moved=3 * 10**6, **common)

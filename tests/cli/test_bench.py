@@ -136,6 +136,8 @@ def test_models_dtypes_and_kernels_are_lists(falcon: Falcon, measured: list[dict
         ["-o", "xml"],
         ["--turns", "0"],
         ["--against", "vllm"],
+        ["--against", "transformers", "--turns", "3"],
+        ["--against", "transformers", "--state"],
         ["--against", "transformers", "--top-k", "5"],
         ["--percentiles", "50,101"],
         ["--percentiles", "some"],
@@ -207,7 +209,7 @@ def test_a_file_gets_the_form_of_its_ending(
     assert (tmp_path / name).read_text().startswith(begins)
 
 
-@pytest.mark.parametrize(("model", "code"), [("error:after", 4), ("interrupted", 130)])
+@pytest.mark.parametrize(("model", "code"), [("error:after", 4), ("broken", 1), ("interrupted", 130), ("ended", 143)])
 def test_what_was_measured_is_written_whatever_ends_it(
     model: str, code: int, falcon: Falcon, measured: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -218,6 +220,26 @@ def test_what_was_measured_is_written_whatever_ends_it(
     file = tmp_path / "figures.json"
     assert falcon("bench", model, "--output-file", str(file)).code == code
     assert [found["test"] for found in json.loads(file.read_text())] == ["pp512"]
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "json", "jsonl"])
+def test_what_the_file_does_not_take_goes_to_stdout(form: str, falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    arguments = ("bench", "m", "-p", "30", "-n", "60", "-o", form)
+    outcome = falcon(*arguments, "--output-file", "/dev/full")
+    assert outcome.code == 74 and outcome.out == falcon(*arguments).out
+    assert "error: /dev/full cannot be written: No space left on device" in outcome.err
+
+
+def test_a_file_that_no_longer_finds_its_place_goes_to_stdout(
+    falcon: Falcon, measured: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    outcome = falcon("bench", "m", "-p", "30", "-n", "60", "--output-file", str(tmp_path / "r.json"))
+    assert outcome.code == 74 and [row["test"] for row in outcome.json] == ["pp30", "tg60"]
+    assert not [*tmp_path.glob("*r.json")] and not [*tmp_path.glob(".falcon*")]
 
 
 def test_nothing_measured_leaves_the_old_file(falcon: Falcon, measured: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -292,6 +314,13 @@ def test_a_rival_has_rows_of_its_own(falcon: Falcon, measured: list[dict[str, An
     table = falcon(*arguments).out
     assert table.count("| transformers 5 |") == 3 and "2.00 ×" in table and "7/9" in table
     assert "without a ratio: it cannot\n" in table
+
+
+def test_all_rows_have_the_same_fields(falcon: Falcon, measured: list[dict[str, Any]]) -> None:
+    arguments = ("--turns", "2", "--state", "-d", "7", "--against", "transformers", "--percentiles", "25,99.9", "-o", "csv")
+    heads, *lines = csv.reader(StringIO(falcon("bench", "m", "-n", "60", *arguments).out))
+    assert len(lines) == 6 and {len(line) for line in lines} == {len(heads)}
+    assert {line[heads.index("itl_p25_ms")] for line in lines} == {"", "1.5", "2.5"}
 
 
 def test_percentiles_are_chosen(falcon: Falcon, measured: list[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from falcon_cli.figures.picture import _apart
 from falcon_cli.figures.series import drawable, panels
 from falcon_cli.figures.sketch import sketch
 from modeling.messages import ModelSpec
@@ -76,6 +77,30 @@ def test_what_differs_is_told_and_nothing_else(fake_results: Any) -> None:
     assert [text for _, text in panel.ticks] == ["5", "9"]
 
 
+def curves(fake_results: Any, *runs: tuple[str, tuple[int, ...]]) -> list[str]:
+    """The labels of the curves of models, each at its depths; no curve goes back."""
+    results = [(name, fake_results.result_of(BenchCase(0, 8, depth), SPEC)) for name, depths in runs for depth in depths]
+    (panel,) = panels(results)
+    assert all(len(set(line.xs)) == len(line.xs) for line in panel.lines)
+    return [line.label for line in panel.lines]
+
+
+def test_models_that_end_alike_are_not_one(fake_results: Any) -> None:
+    both = (5, 9)
+    assert curves(fake_results, ("old/h1", both), ("new/h1", both), ("my/mamba/", both)) == ["old/h1", "new/h1", "mamba"]
+    assert curves(fake_results, ("h1", both), ("h1", both)) == ["h1", "h1 (2)"]  # --kernels auto,torch on a CPU
+
+
+def test_numbers_along_a_diagram_can_be_told_apart(fake_results: Any) -> None:
+    depths = (0, 1000, 1024, *range(2048, 65537, 1024))
+    (panel,) = panels([("m", fake_results.result_of(BenchCase(0, 8, depth), SPEC)) for depth in depths])
+    assert len({text for _, text in panel.ticks}) == len(depths)
+    assert [text for _, text in panel.ticks[:4]] == ["0", "1000", "1024", "2k"]
+    few = _apart(panel.ticks)
+    assert few[0][1] == "0" and few[-1][1] == "64k" and 4 < len(few) < 14
+    assert _apart(few) == few and _apart(((1.0, "1"), (1.1, "2"))) == [(1.0, "1"), (1.1, "2")]
+
+
 @pytest.mark.parametrize(
     ("plan", "draws"),
     [
@@ -101,6 +126,8 @@ def test_a_terminal_gets_every_curve_in_its_width(color: bool, results: list[tup
         assert max(map(len, text.splitlines())) <= 60
         assert text.count("\n  ● model\n") == 3 and "▲ model · batch 8\n" in text and "○ model: all read anew" in text
         assert "Decode speed over depth (tokens a second)" in text and "3k" in text
+    narrow = sketch(panels(results), 30, color=False).splitlines()
+    assert "Decode speed over depth" in narrow and max(len(line) for line in narrow if "│" in line) <= 30
     evil = [("a\x1b[2Jb", result) for _, result in results]
     assert "\x1b[2J" not in sketch(panels(evil), 60, color)
 

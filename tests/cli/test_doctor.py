@@ -111,9 +111,41 @@ def test_a_broken_torch_is_told_and_the_rest_is_looked_at(tmp_path: Path) -> Non
     assert "\nplaces\n" in done.stdout and "  python  " in done.stdout
 
 
-def test_another_package_called_modeling_is_told_at_the_door(tmp_path: Path) -> None:
+def test_a_package_that_is_there_and_does_not_work_is_told(tmp_path: Path) -> None:
+    """Required ones are faults, others are not; what they say or do at their import is no part of the answer."""
+    for name, source in {
+        "safetensors": "raise ImportError('no safetensors')",
+        "matplotlib": "print('hello')\nraise SystemExit(3)",
+        "rich-15.0.0.dist-info": "",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ("METADATA" if name.endswith("info") else "__init__.py")).write_text(source)
+    done = doctor("--json", path=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "")
+    findings = [finding for finding in json.loads(done.stdout)["findings"] if finding["section"] == "packages"]
+    told = {finding["name"]: (finding["level"], finding["value"]) for finding in findings if finding["level"] != "ok"}
+    assert told == {
+        "safetensors": ("fault", "ImportError: no safetensors"),
+        "matplotlib": ("note", "SystemExit: 3"),
+        "rich": ("note", "its metadata is damaged"),
+    }
+
+
+def test_quantizing_that_is_asked_for_and_cannot_be_had_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup, "PROBES", {"kernels": (checkup._bitsandbytes,)})
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.setattr(checkup.importlib.util, "find_spec", lambda name: object())
+    assert [finding.level for finding in examine(question())] == ["note"]
+    assert [finding.level for finding in examine(question(quantize="nf4"))] == ["fault"]
+    monkeypatch.setattr(checkup.importlib.util, "find_spec", lambda name: None)
+    (finding,) = examine(question(quantize="nf4"))
+    assert (finding.level, finding.value) == ("fault", "not installed")
+
+
+@pytest.mark.parametrize("source", ["mine = True", "import no_such_package", "raise SystemExit('run')", "def"])
+def test_another_package_called_modeling_is_told_at_the_door(source: str, tmp_path: Path) -> None:
     other = tmp_path / "modeling.py"
-    other.write_text("mine = True")
+    other.write_text(source)
     done = doctor(path=str(tmp_path), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[0] == f"error: {other} is imported in the place of falcon's own package modeling"
@@ -134,3 +166,12 @@ def test_a_folder_that_cannot_be_written_is_a_note(tmp_path: Path, monkeypatch: 
     asked = Question(ModelSpec("demo"), False, {"conversations": tmp_path / "not" / "yet"}, SOURCE)
     (found,) = [finding for finding in examine(asked) if finding.name == "conversations"]
     assert found.level == "note" and "(not made yet)" in found.value and "it cannot be written" in found.value
+
+
+def test_a_file_where_a_folder_is_to_be_is_a_note(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name, told in (("file", "is not a folder"), ("link", "No such file or directory")):
+        asked = Question(ModelSpec("demo"), False, {"settings": tmp_path / name / "falcon"}, SOURCE)
+        (found,) = [finding for finding in examine(asked) if finding.name == "settings"]
+        assert found.level == "note" and told in found.value

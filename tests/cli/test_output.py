@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from falcon_cli.output import destination
+from falcon_cli import console
+from falcon_cli.output import destination, salvaged
 from modeling.errors import WriteFailed
 
 Falcon = Callable[..., Any]
@@ -46,6 +47,21 @@ def test_mode_and_links_are_kept(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_what_stdout_does_not_take_goes_to_stderr(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(text: str, style: str | None = None) -> None:
+        raise WriteFailed("standard output is closed")
+
+    monkeypatch.setattr(console, "write", closed)
+    for path in (None, Path("/dev/full")):
+        with pytest.raises(WriteFailed, match="closed" if path is None else "/dev/full"), salvaged(path) as write:
+            write("first\n")
+            write("second\n")
+        told = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("note: ")]
+        assert [*dict.fromkeys(told)] == ["first", "second"]
 
 
 @pytest.mark.parametrize(("prompt", "code"), [("fail:MemoryExceeded a", 4), ("raise:ZeroDivisionError", 1)])
@@ -96,12 +112,12 @@ def test_ctrl_c_writes_what_there_is_and_sigterm_leaves_the_old_file(start: Star
     target.write_text("before")
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         process = start("generate", "forever ab", "-o", str(target))
-        while not any(part.stat().st_size for part in tmp_path.glob(".falcon-*.part")):
+        while not any(part.stat().st_size for part in tmp_path.glob(".*.part")):
             assert process.poll() is None
         process.send_signal(number)
         _, err = process.communicate(timeout=10)
         assert (process.returncode, err) == (code, b"")
-        assert [*tmp_path.glob(".falcon-*")] == []
+        assert [*tmp_path.glob(".*")] == []
         if number == signal.SIGTERM:
             assert target.read_text() == "before"
     assert target.read_text().startswith("F")

@@ -101,7 +101,7 @@ def test_what_became_of_each_test(
     arguments = ("bench", "m", "-p", "30", "-n", "60", "--compare", str(slower(factor, samples)))
     rows = falcon(*arguments, "-o", "json").json
     assert {row["verdict"] for row in rows} == {verdict}
-    assert rows[0]["speed"] == pytest.approx(factor, rel=1e-3) and rows[0]["old_avg_ns"] == pytest.approx(factor * 2e9)
+    assert rows[0]["speed"] == pytest.approx(factor, rel=1e-3) and rows[0]["old_median_ns"] == pytest.approx(factor * 2e9)
     table = falcon(*arguments).out
     sign = {"faster": "▲ faster", "slower": "▼ slower", "noise": "~ noise", "too few": "? too few"}[verdict]
     assert table.count(sign) == 2 and "Mann-Whitney U, two-sided, p < 0.05" in table
@@ -125,9 +125,54 @@ def test_a_gate_needs_repetitions(slower: Callable[..., Path], falcon: Falcon) -
     assert (outcome.code, outcome.out) == (2, "") and "3 repetitions allow no verdict" in outcome.err
 
 
+def test_one_slow_repetition_decides_nothing(slower: Callable[..., Path], falcon: Falcon, steady: None) -> None:
+    """The old run was faster but for one repetition, which alone would turn the mean."""
+    old = slower(0.5, samples=9)
+    rows = json.loads(old.read_text())
+    for row in rows:
+        row["samples_ns"][3] = 10**11
+    old.write_text(json.dumps(rows))
+    outcome = falcon("bench", "m", "-p", "30", "-n", "60", "--compare", str(old), "--fail-below", "95", "-o", "json")
+    assert [(row["verdict"], round(row["speed"], 3)) for row in outcome.json] == [("slower", 0.5)] * 2
+    assert outcome.code == 1
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "[1]", '[{"test": "pp1"}]', '[{"test": "pp1", "samples_ns": ["x"]}]', "[" * 9999]
+    ("changes", "told"),
+    [
+        ({"cpu_info": "loom", "gpu_info": None}, ['cpu_info was "loom", and is "abacus"', 'gpu_info was null, and is ""']),
+        ({"n_threads": 8}, ["n_threads was 8, and is 2"]),
+        ({"void": "too slow"}, ['void was "too slow", and is ""']),
+        ({"temperature": 1.0}, ["temperature was 1.0, and is 0.0"]),
+        ({}, []),
+    ],
 )
+def test_other_circumstances_are_told(
+    changes: dict[str, Any], told: list[str], slower: Callable[..., Path], falcon: Falcon, steady: None
+) -> None:
+    outcome = falcon("bench", "m", "-p", "30", "-n", "60", "-q", "--compare", str(slower(1.0, **changes)))
+    assert [line.partition("circumstances: ")[2] for line in outcome.err.splitlines()] == told
+
+
+def test_what_is_compared_in_part_only_is_told(slower: Callable[..., Path], falcon: Falcon, steady: None) -> None:
+    outcome = falcon("bench", "m", "-p", "30,31", "-n", "60", "-q", "--compare", str(slower(1.0)), "--fail-below", "90")
+    assert outcome.code == 0 and "has 2 of these 3 tests: the others are not compared" in outcome.err
+
+
+def test_a_mark_of_the_byte_order_is_no_text(slower: Callable[..., Path], falcon: Falcon, steady: None) -> None:
+    file = slower(2.0)
+    file.write_text(file.read_text(), encoding="utf-8-sig")
+    assert "▲ faster" in falcon("bench", "m", "-p", "30", "-n", "60", "--compare", str(file)).out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "[1]", '[{"test": "pp1"}]', '[{"test": "pp1", "samples_ns": ["x"]}]', "[" * 9999,
+        *(f'[{{"test": "pp1", "samples_ns": [{value}]}}]' for value in ("true", "0", "NaN", "Infinity", "9" * 400, "1e300")),
+        '[{"test": "pp1", "samples_ns": [5], "dtype": []}]',
+    ],
+)  # fmt: skip
 def test_a_file_of_something_else_is_refused(text: str, falcon: Falcon, measured: list[dict[str, Any]], tmp_path: Path) -> None:
     (tmp_path / "old.json").write_text(text)
     outcome = falcon("bench", "m", "--compare", str(tmp_path / "old.json"))
