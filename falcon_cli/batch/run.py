@@ -193,6 +193,8 @@ class Batch:
         texts = [Gathered(Thinking(opened=thinks), hides=hides) for _ in requests]
         work = Work(row, place, size, prompt, request, asked is not None, requests, texts, {}, left=count)
         self._works |= dict.fromkeys(requests, work)
+        if self.stopped:
+            opened.engine.cancel()  # Ctrl-C came before there was anything to cancel
 
     def _prompt(self, row: Row) -> tuple[Prompt, Saved | None]:
         """What the model is given, and the state that holds the beginning of it."""

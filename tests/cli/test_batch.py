@@ -23,6 +23,7 @@ from falcon_cli.batch.meter import Meter
 from falcon_cli.batch.outbox import Outbox
 from falcon_cli.batch.rows import LONGEST, BadRow, Row, parse
 from falcon_cli.batch.source import Source
+from falcon_cli.wording import Phrasing, Prompt
 from modeling.errors import InvalidRequest, WriteFailed
 from modeling.messages import Message, Progress
 
@@ -329,6 +330,20 @@ def test_ctrl_c_keeps_the_rows_that_have_ended_and_resume_does_the_others(
     process = start("generate", "-i", str(source), "-o", str(target), "--resume")
     assert process.communicate(timeout=20) == (b"", b"") and process.returncode == 0
     assert [row["id"] for row in rows_of(target.read_text())] == all_of_them
+
+
+def test_ctrl_c_while_a_row_begins_ends_that_row_too(falcon: Falcon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """To encode a long prompt takes its time: what was not submitted yet could not be cancelled."""
+    source, target = written(tmp_path / "rows.txt", "forever"), tmp_path / "out"
+    phrase = Phrasing.of_text
+
+    def interrupted(self: Phrasing, text: str, *rest: Any, **named: Any) -> Prompt:
+        signal.raise_signal(signal.SIGINT)
+        return phrase(self, text, *rest, **named)
+
+    monkeypatch.setattr(Phrasing, "of_text", interrupted)
+    assert falcon("generate", "-i", str(source), "-o", str(target), "-n", "50").code == 130
+    assert not target.exists() or target.read_text() == "", "it had not ended"
 
 
 def test_a_row_with_half_a_character_in_its_id_is_known_again(falcon: Falcon, tmp_path: Path) -> None:
