@@ -6,28 +6,32 @@ scene for the shapes of decoding, `tokens_apart` for several tokens that are to 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from modeling.kernels import cpu, reference
-from modeling.kernels.apart import by_token, in_turn, tokens_apart
+from modeling.kernels.apart import by_token, tokens_apart
 from modeling.kernels.choice import Choice, announce, choose, current, with_twin
 
-attention = in_turn(0, 1, 2)(with_twin(reference.attention))
-causal_conv = in_turn(0)(with_twin(reference.causal_conv))
-cos = by_token(1)(torch.cos)
-gated_rms_norm = by_token(2)(with_twin(reference.gated_rms_norm))
-linear = by_token(1)(F.linear)
-packed_linear = by_token(1, alike=cpu.rows_alike)(with_twin(cpu.packed_linear))
-rms_norm = by_token(1)(with_twin(reference.rms_norm))
-rotary = by_token(3)(reference.rotary)
-selective_scan = in_turn(0, 1, 3, 4, 7)(with_twin(reference.selective_scan))
-silu = by_token(1)(F.silu)
-sin = by_token(1)(torch.sin)
-ssd = in_turn(0, 1, 3, 4)(with_twin(reference.ssd))
-swiglu = by_token(2)(with_twin(reference.swiglu))
+Remembering = Callable[..., Tensor]  # the last argument is memory: that of a step, or of a walk
+
+attention: Remembering = by_token(0, 1, 2)(with_twin(reference.attention))
+causal_conv: Remembering = by_token(0)(with_twin(reference.causal_conv))
+cos = by_token(0)(torch.cos)
+gated_rms_norm = by_token(0, 1)(with_twin(reference.gated_rms_norm))
+linear = by_token(0)(F.linear)
+packed_linear = by_token(0, alike=cpu.rows_alike)(with_twin(cpu.packed_linear))
+rms_norm = by_token(0)(with_twin(reference.rms_norm))
+rotary = by_token(0, 1, 2)(reference.rotary)
+selective_scan: Remembering = by_token(0, 1, 3, 4, 7)(with_twin(reference.selective_scan))
+silu = by_token(0)(F.silu)
+sin = by_token(0)(torch.sin)
+ssd: Remembering = by_token(0, 1, 3, 4)(with_twin(reference.ssd))
+swiglu = by_token(0, 1)(with_twin(reference.swiglu))
 
 __all__ = [
     "Choice",

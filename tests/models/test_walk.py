@@ -48,6 +48,12 @@ def test_a_walk_has_the_bits_of_steps(case: Any, cases: ModuleType, dtype: torch
         assert_walks_are_steps(model)
 
 
+def test_rows_that_lie_crooked_in_memory_have_the_bits_of_steps(cases: ModuleType) -> None:
+    """Heads of 6 numbers in fp32: torch's attention rounds otherwise where a query does not begin at a multiple of 16 bytes."""
+    shape = cases.Fields(head_dim=6, num_attention_heads=6, num_key_value_heads=3)
+    assert_walks_are_steps(cases.model(cases.Case("crooked", cases.H1 | shape)))
+
+
 @pytest.mark.promise
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
 @pytest.mark.parametrize("name", ["demo", "demo-h1"])
