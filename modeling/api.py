@@ -33,6 +33,7 @@ from modeling.checkpoint.statefile import read_state, write_state
 from modeling.config import load_config
 from modeling.conversion import Conversion, QuantizeRequest
 from modeling.decode.programs import StepPrograms, programs_for
+from modeling.decode.prompts import Prompts, prompts_for
 from modeling.errors import ContextExceeded, DeviceUnavailable, InvalidRequest, StateRefused
 from modeling.generation.answer import Decoder, Saved
 from modeling.generation.defaults import GenerationDefaults, read_defaults
@@ -55,8 +56,9 @@ from modeling.text.tokenizer import Tokenizer
 from modeling.timings import Plan, Result
 
 _KV_SHARE = 0.5  # of the memory that the weights leave free, for the keys and values of all slots
-_SLOTS = {"cuda": 64, "cpu": 8}  # sequences at once: a GPU's programs have 64 rows, a CPU is busy with 8 (benchmarks/cpu.md)
+_SLOTS = {"cuda": 128, "cpu": 8}  # sequences at once: a GPU's programs have 128 rows, a CPU is busy with 8 (benchmarks/cpu.md)
 _TOKENS = 4096  # of each, at the least
+_READY = 4  # with so many rows, one more has read its prompt and waits (benchmarks/gpu/throughput.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +168,8 @@ def open_model(
     speculate: int = 0,
     progress: ProgressSink | None = None,
 ) -> OpenModel:
-    """Find (or download), check, load and place a model, with memory for `slots` sequences; None: as many as suit the device
-    and fit the memory that the weights leave free.
+    """Find (or download), check, load and place a model, with memory for `slots` sequences that decode at once; None: as many
+    as suit the device and fit the memory that the weights leave free. A GPU has some slots more, for those who are to follow.
 
     `context` is the room for tokens in each slot of a model whose memory grows; by default its positions, or as many of them as
     fit half of the memory that the weights leave free. FalconMamba's memory does not grow and ignores it. An answer that
@@ -179,16 +181,17 @@ def open_model(
     checkpoint = find(spec, progress)
     defaults = read_defaults(checkpoint.folder)
     tokenizer = Tokenizer.from_folder(checkpoint.folder)
-    model = _load(checkpoint, spec, slots or 1, progress)
+    model = _load(checkpoint, spec, _with_ready(slots or 1, placement.main_device(spec.device)), progress)
     if speculate and (model.device.type != "cpu" or kernels.current().name != "torch"):
         where = f"{model.device.type} with the kernels {kernels.current().name}"
         raise InvalidRequest(f"tokens are looked up by steps in torch on a CPU, not on {where}", "leave out --speculate")
-    slots = slots or suitable_slots(model)
+    rows = slots or suitable_slots(model)
+    slots = _with_ready(rows, model.device)
     runner = Runner(model, slots, prefill_chunk(spec), context or affordable_context(model, slots))
     stop_ids = defaults.stop_ids | tokenizer.end_of_turn_ids
     grammars = Grammars(lambda: bytewise(tokenizer), runner.vocab_size, stop_ids)
-    programs = _programs(model, runner)
-    engine = Engine(runner, lambda: StreamDecoder(tokenizer), stop_ids, progress, programs, grammars.matcher, speculate)
+    programs, runner.prompts = _programs(model, runner, rows), _prompts(model, runner)
+    engine = Engine(runner, lambda: StreamDecoder(tokenizer), stop_ids, progress, programs, grammars.matcher, speculate, rows)
     notices = _notices(model, runner, defaults)
     if speculate and not quantization_name(model):
         notices += ("looking tokens up saves no time with plain weights; with packed ones it does: --quantize nf4",)
@@ -308,7 +311,8 @@ def measure(
 
     def engine(slots: int, context: int) -> Engine:
         runner = Runner(model, slots, chunk, context)
-        return Engine(runner, decoder, stop_ids, programs=_programs(model, runner))
+        programs, runner.prompts = _programs(model, runner, slots), _prompts(model, runner)
+        return Engine(runner, decoder, stop_ids, programs=programs)
 
     def describe(engine: Engine) -> ModelInfo:
         return _describe(checkpoint, model, engine.runner, _reasons())
@@ -330,7 +334,7 @@ def computes_on(device: str) -> str:
 
 
 def _reference(model: LanguageModel, checkpoint: Checkpoint) -> Reference:
-    if not (isinstance(model.placement, placement.Plan) and model.placement.resident):
+    if not _resident(model):
         raise InvalidRequest("transformers is compared on one device only", "leave out --device-map")
     try:
         return Reference(model, checkpoint.folder)
@@ -372,21 +376,32 @@ def _choose_kernels(device: torch.device, spec: ModelSpec, progress: ProgressSin
         kernels.announce(progress)
 
 
-def _programs(model: LanguageModel, runner: Runner) -> StepPrograms | None:
-    """Decode steps for a model that is wholly on one device with fast kernels."""
-    resident = isinstance(model.placement, placement.Plan) and model.placement.resident
-    if kernels.current().name != "triton" or not resident:
+def _programs(model: LanguageModel, runner: Runner, rows: int) -> StepPrograms | None:
+    """Decode steps of up to `rows` slots for a model that is wholly on one device with fast kernels."""
+    if kernels.current().name != "triton" or not _resident(model):
         return None
     assert isinstance(runner.state, ModelState)
     try:
-        programs = programs_for(model, runner.state, runner.max_positions)
+        programs = programs_for(model, runner.state, rows, runner.max_positions)
         if programs is not None:
-            for rows in {1, runner.slots}:
-                programs.run(rows)  # nobody takes part: what cannot run here shows before there is a state to lose
+            for count in {1, rows}:
+                programs.run(count)  # nobody takes part: what cannot run here shows before there is a state to lose
     except Exception as error:  # whatever it is, there is a slower way
         kernels.current().give_up("decode", error)
         return None
     return programs
+
+
+def _resident(model: LanguageModel) -> bool:
+    return isinstance(model.placement, placement.Plan) and model.placement.resident
+
+
+def _prompts(model: LanguageModel, runner: Runner) -> Prompts | None:
+    """Short prompts in one launch, for such a model. It comes after `_programs`, which may move weights."""
+    if not _resident(model):
+        return None
+    assert isinstance(runner.state, ModelState)
+    return prompts_for(model, runner.state)
 
 
 def use_physical_cores() -> None:
@@ -417,8 +432,13 @@ def suitable_slots(model: LanguageModel) -> int:
     """How many sequences to decode at once where nobody says: as many as make good use of the device, if half of the memory
     that the weights leave free holds them with some thousand tokens each."""
     most = _SLOTS.get(model.device.type, 1)
-    tokens = min(model.max_positions or 0, _TOKENS)
-    return max(1, min(most, int(free_memory(model.device) * _KV_SHARE) // model.state_bytes(tokens)))
+    each = model.state_bytes(min(model.max_positions or 0, _TOKENS)) * _with_ready(most, model.device) // most
+    return max(1, min(most, int(free_memory(model.device) * _KV_SHARE) // each))
+
+
+def _with_ready(rows: int, device: torch.device) -> int:
+    """So many slots for as many rows: where the device runs ahead, a quarter more for those who are to follow."""
+    return rows + rows // _READY if device.type == "cuda" else rows
 
 
 def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults) -> tuple[str, ...]:

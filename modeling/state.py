@@ -20,12 +20,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from modeling.errors import InvalidRequest, MemoryExceeded, StateRefused
+
+if TYPE_CHECKING:
+    from modeling.padded import PaddedKV, PaddedMamba
 
 PAGE = 256  # tokens
 
@@ -201,12 +204,16 @@ class WalkedKV(Walked):
         return self.caches[t]
 
 
+MixerMemory: TypeAlias = "MambaState | WalkedMamba | PaddedMamba"
+AttentionMemory: TypeAlias = "KVCache | WalkedKV | PaddedKV"
+
+
 @dataclass(slots=True)
 class LayerState:
     """What one block receives: its part of the memory for the b rows at work."""
 
-    mamba: MambaState | WalkedMamba
-    kv: KVCache | WalkedKV | None = None
+    mamba: MixerMemory
+    kv: AttentionMemory | None = None
 
 
 @dataclass(slots=True)
@@ -373,22 +380,32 @@ class ModelState:
     def extend(self, start: int, stop: int, length: int, cancelled: Callable[[], bool] | None = None) -> Iterator[Extension]:
         """Prepare slots start … stop−1 for `length` more tokens each, and count them when the block ends well.
 
-        A forward pass that dies in the middle would leave some layers before and some after it: its slots are emptied instead,
-        so that a state is never a record of nothing. `cancelled` is asked before each layer: a yes lets the pass die there.
-
-        Raises `MemoryExceeded`, with nothing changed, if the pages run out, `InvalidRequest` for no tokens at all, and
-        `Cancelled`.
+        `cancelled` is asked before each layer: a yes lets the pass die there. Raises as `growing`, and `Cancelled`.
         """
-        if length < 1:
-            raise InvalidRequest("there are no tokens to feed")
-        slots, mamba = range(start, stop), _layers(self._slots(start, stop))
-        self.reserve(start, stop, length)
-        try:
-            extension = self._extension(slots, mamba, length)
+        slots = range(start, stop)
+        with self.growing(start, [length] * len(slots)):
+            extension = self._extension(slots, _layers(self._slots(start, stop)), length)
             if cancelled is not None:
                 extension.layers = _unless(cancelled, extension.layers)
             yield extension
-            for slot in slots:
+
+    @contextmanager
+    def growing(self, start: int, lengths: Sequence[int]) -> Iterator[None]:
+        """Give slots start, start + 1, … room for so many more tokens each, and count them when the block ends well.
+
+        A forward pass that dies in the middle would leave some layers before and some after it: its slots are emptied instead,
+        so that a state is never a record of nothing.
+
+        Raises `MemoryExceeded`, with nothing changed, if the pages run out, and `InvalidRequest` for no tokens at all.
+        """
+        slots = range(start, start + len(lengths))
+        self._slots(start, slots.stop)  # are there
+        if min(lengths) < 1:
+            raise InvalidRequest("there are no tokens to feed")
+        self._reserve_all(slots, lengths)
+        try:
+            yield
+            for slot, length in zip(slots, lengths, strict=True):
                 self.lengths[slot] += length
         except BaseException:
             for slot in slots:
@@ -406,13 +423,8 @@ class ModelState:
     def walk(self, slot: int, length: int, trail: Trail) -> Iterator[Extension]:
         """As `extend` for one slot, but the tokens come one after the other in each layer, and `trail` takes what was
         remembered behind each of them: `go_back` can undo the last ones."""
-        self.reserve(slot, slot + 1, length)
-        try:
+        with self.growing(slot, [length]):
             yield self._walk(slot, length, trail)
-            self.lengths[slot] += length
-        except BaseException:
-            self.reset(slot)
-            raise
 
     def _walk(self, slot: int, length: int, trail: Trail) -> Extension:
         first = self.lengths[slot]
@@ -444,12 +456,16 @@ class ModelState:
 
         Raises `MemoryExceeded`, with nothing changed, if the pages run out.
         """
-        before = [len(pages) for pages in self.pages[start:stop]]
+        self._reserve_all(range(start, stop), [length] * (stop - start))
+
+    def _reserve_all(self, slots: range, lengths: Sequence[int]) -> None:
+        """`reserve`, for so many tokens in each."""
+        before = [len(self.pages[slot]) for slot in slots]
         try:
-            for slot in range(start, stop):
+            for slot, length in zip(slots, lengths, strict=True):
                 self._reserve(slot, length)
         except BaseException:
-            for slot, had in zip(range(start, stop), before, strict=True):
+            for slot, had in zip(slots, before, strict=True):
                 self._return_beyond(slot, had)
             raise
 

@@ -1,12 +1,13 @@
 """A batch of prompts through the engine, beside the steady rate of its decode steps with all slots full, in one process.
 
-    python benchmarks/gpu/throughput.py FOLDER_WITH_CONFIG [--rows 512] [--prompt 128] [--generate 256] [--slots 64]
+    python benchmarks/gpu/throughput.py FOLDER_WITH_CONFIG [--rows 512] [--prompt 128] [--generate 256] [--slots 128] [--rate R]
 
 Random weights of that shape, random prompts, greedy. `steady` is decoding with all slots taken and nobody coming or going. Then
 three batches: every answer of the same length; answers of lengths drawn evenly between half of it and one and a half times it,
 so that rows leave one by one ("ragged"); and the same with prompts of lengths drawn in the same way. For each: tokens a second
-over the whole batch, prompts and the emptying of the slots at its end included, its share of `steady`, and where the rest of
-the time went: seconds in passes over prompts, how many there were, and how many slots were taken in a step on the average.
+over the whole batch, prompts and the emptying of the slots at its end included, its share of `steady` (or of `--rate`), and
+where the rest of the time went: seconds in passes over prompts, how many there were, and how many slots were taken in a step on
+the average.
 
 The clock of the passes waits for the device at each of them, which the engine by itself does, too (it reads the first tokens).
 """
@@ -23,14 +24,15 @@ from typing import Any
 import torch
 
 from modeling import kernels
-from modeling.api import _programs
+from modeling.api import _programs, _with_ready
 from modeling.bench.subject import Numbers
 from modeling.checkpoint.noise import random_model
 from modeling.config import load_config
-from modeling.generation import engine as engines
+from modeling.decode.prompts import prompts_for
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 from modeling.messages import Finished, ModelSpec, Request, SamplingParams, Token
+from modeling.state import ModelState
 
 
 class Passes:
@@ -79,7 +81,7 @@ def requests(rows: int, prompt: Callable[[], int], answer: Callable[[], int], si
 
 def steady(engine: Engine, prompt: int, steps: int) -> float:
     """Tokens a second of decode steps with every slot taken."""
-    slots, size = engine.runner.slots, engine.runner.vocab_size
+    slots, size = engine.rows, engine.runner.vocab_size
     for request in requests(slots, lambda: prompt, lambda: steps + 40, size, random.Random(1)):
         engine.submit(request)
     seen: dict[int, int] = {}
@@ -124,17 +126,24 @@ def batch(name: str, engine: Engine, passes: Passes, wanted: Sequence[Request], 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    for name, default in (("rows", 512), ("prompt", 128), ("generate", 256), ("slots", 64)):
+    for name, default in (("rows", 512), ("prompt", 128), ("generate", 256), ("slots", 128)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--ready", type=int, help="Slots more, for those who are to follow (default: as many as `falcon` has)")
+    parser.add_argument("--rate", type=float, help="What shares are of, in tokens a second")
     parser.add_argument("--gather", type=int, nargs="*", help="Free slots to wait for, one run each (default: the engine's)")
     given = parser.parse_args()
     spec = ModelSpec(str(given.folder), device=given.device)
     model = random_model(load_config(given.folder), spec, slots=given.slots, seed=0)
     print(given.folder.name, "kernels", kernels.choose("auto", model.device))
     context = 2 * (given.prompt + 2 * given.generate)
-    runner = Runner(model, given.slots, 4096 if model.device.type == "cuda" else 512, context)
-    engine = Engine(runner, Numbers, (), programs=_programs(model, runner))
+    rows = given.slots
+    slots = _with_ready(rows, model.device) if given.ready is None else rows + given.ready
+    runner = Runner(model, slots, 4096 if model.device.type == "cuda" else 512, context)
+    programs = _programs(model, runner, rows)
+    assert isinstance(runner.state, ModelState)
+    runner.prompts = prompts_for(model, runner.state)
+    engine = Engine(runner, Numbers, (), programs=programs, rows=rows)
     passes = Passes(engine)
     rate = steady(engine, given.prompt, min(100, given.generate))
     rate = steady(engine, given.prompt, min(100, given.generate))  # the first one compiled kernels
@@ -142,7 +151,7 @@ def main() -> None:
     prompt, answer = given.prompt, given.generate
     for gather in given.gather or [engine._gather]:
         engine._gather = gather
-        print(f"new prompts are read when {gather} slots are free (the engine: {given.slots} / {engines.GATHER})")
+        print(f"new prompts are read when {gather} of {runner.slots} slots are free")
         dice = random.Random(2)
 
         def around(middle: int) -> Callable[[], int]:
@@ -153,9 +162,11 @@ def main() -> None:
             "ragged answers": (lambda: prompt, around(answer)),
             "ragged answers and prompts": (around(prompt), around(answer)),
         }
+        few = requests(2 * rows, lambda: prompt, around(24), runner.vocab_size, dice)
+        batch("first, while kernels are compiled", engine, passes, few, given.rate or rate)
         for name, (of_prompt, of_answer) in cases.items():
             wanted = requests(given.rows, of_prompt, of_answer, runner.vocab_size, dice)
-            batch(name, engine, passes, wanted, rate)
+            batch(name, engine, passes, wanted, given.rate or rate)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,11 @@ class Numbers:
         return ""
 
 
+def warm_ups(device: torch.device) -> int:
+    """How often to run a shape before it is timed: on a GPU the second time makes a graph of a prompt (`decode.prompts`)."""
+    return 2 if device.type == "cuda" else 1
+
+
 def now() -> str:
     """The time in UTC, as llama-bench writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -17,7 +17,7 @@ from itertools import accumulate, pairwise
 from time import perf_counter
 
 from modeling.bench.ceiling import settle
-from modeling.bench.subject import Subject
+from modeling.bench.subject import Subject, warm_ups
 from modeling.generation.answer import Saved
 from modeling.messages import Failed, Finished, ProgressSink, Request, Token
 from modeling.state import PAGE, ModelState, Snapshot
@@ -62,10 +62,11 @@ class Track:
             self._starts = [first, *(self._twin(first) for _ in range(batch - 1))]
 
     def warm(self, case: BenchCase) -> None:
-        """Run the shapes of a case once: a full chunk and the last one of its prompt, and some steps."""
+        """Run the shapes of a case: a full chunk and the last one of its prompt, and some steps."""
         chunk = self.engine.runner.prefill_chunk
         prompt = case.n_prompt if case.n_prompt <= 2 * chunk else chunk + case.n_prompt % chunk
-        self.time(replace(case, n_prompt=prompt, n_gen=min(case.n_gen, WARM_STEPS)))
+        for _ in range(warm_ups(self._device)):
+            self.time(replace(case, n_prompt=prompt, n_gen=min(case.n_gen, WARM_STEPS)))
 
     def time(self, case: BenchCase) -> Sample:
         """Measure one repetition."""

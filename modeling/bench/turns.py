@@ -8,7 +8,7 @@ from dataclasses import replace
 from time import perf_counter
 
 from modeling.bench.ceiling import settle
-from modeling.bench.subject import Subject, clear, now
+from modeling.bench.subject import Subject, clear, now, warm_ups
 from modeling.bench.track import random_ids
 from modeling.generation.answer import Saved
 from modeling.generation.engine import Engine
@@ -29,23 +29,24 @@ def measure_turns(
     said = random_ids(conversation.turns * conversation.reads, engine.runner.vocab_size)
     ids: tuple[int, ...] = ()
     start: Saved | None = None
+    warm = warm_ups(subject.model.device)
     for turn in range(1, conversation.turns + 1):
         began(f"turn {turn}")
         depth, started = len(ids), now()
         ids += said[(turn - 1) * conversation.reads : turn * conversation.reads]
         carried, again = list[float](), list[float]()
-        for number in range(-1, repetitions):
+        for number in range(-warm, repetitions):
             pair = [(carried, start), (again, None)]
             for times, state in pair if number % 2 else pair[::-1]:
                 times.append(_wait(engine, ids, state, sampling))
         yield TurnResult(
             setup=subject.setup(engine),
             started=started,
-            seconds=tuple(carried[1:]),
+            seconds=tuple(carried[warm:]),
             turn=turn,
             depth=depth,
             reads=conversation.reads,
-            again=tuple(again[1:]),
+            again=tuple(again[warm:]),
             state_bytes=subject.model.state_bytes(len(ids)),
         )
         drawn, start = _answer(engine, ids, start, replace(sampling, max_tokens=conversation.writes))

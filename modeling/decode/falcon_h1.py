@@ -3,8 +3,9 @@
     h → norm, the four input projections, convolution → attention splits and Mamba-2's recurrence, side by side → splits merged,
     gated norm → both output projections, added to h → norm, gate and up, SiLU → down, added to h
 
-A model without a gated norm only merges in the third kernel. More than one row, or packed weights, take some small kernels
-more: what a layer adds to h comes in parts, each over some of the columns, and their sum runs in the norm behind them.
+A model without a gated norm only merges in the third kernel. More than one row, or weights in 8 bits, take some small kernels
+more: what a layer adds to h comes in parts, each over some of the columns, and their sum runs in the norm behind them. One row
+through 4-bit weights takes six again: what adds to h begins the next norm, and what reads it ends it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from modeling.kernels.triton.launch import overlaps
 from modeling.kernels.triton.mamba2_step import Recurrence
 from modeling.kernels.triton.matrix import Matrix, combs
 from modeling.kernels.triton.nf4 import Matrix4
+from modeling.kernels.triton.packed import Deferred, Growth
 from modeling.kernels.triton.projection import (
     MAX_ROWS,
     Blocks,
@@ -132,9 +134,17 @@ class _Layer:
         )
 
     @property
+    def hands_on(self) -> bool:
+        """Whether one row's norms are begun by who makes h and ended by who reads it. A half would overflow before the end."""
+        return all(isinstance(matrix, Matrix4) for matrix in self.matrices) and self.norm.weight.dtype != torch.float16
+
+    @property
     def plain(self) -> bool:
-        matrices = (self.inputs, self.ssm_out[0], self.attention_out[0], self.gate_up, self.down[0])
-        return all(isinstance(matrix, Tensor) for matrix in matrices)
+        return all(isinstance(matrix, Tensor) for matrix in self.matrices)
+
+    @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        return self.inputs, self.ssm_out[0], self.attention_out[0], self.gate_up, self.down[0]
 
 
 Parts = tuple[int, int, int, int, int]
@@ -166,7 +176,7 @@ def choose(c: FalconH1Config, rows: int, dtype: torch.dtype, plain: bool = True)
         count = max(1, min(most, 256 // -(-d // 64), width // 768))
         return count if plain else 1 << count.bit_length() - 1, 64, 128, 4, stages
 
-    gate_up = None if dtype == torch.float32 or rows <= 16 else Blocks(64, 64, 4)
+    gate_up = None if dtype == torch.float32 or rows <= 16 else Blocks(64, 64, 4) if rows <= 64 else Blocks(64, 64, 8, 3)
     of_attention = parts(c.num_attention_heads * c.head_dim, 2, 4)
     return Plan(gate_up=gate_up, ssm_parts=parts(e, 2, 4), attention_parts=of_attention, down_parts=parts(f, 8, 3))
 
@@ -240,11 +250,18 @@ class FalconH1Step:
                 plan.attention_parts = _whole(plan.attention_parts, first.attention_out[0])
             count = max(plan.ssm_parts[0] + plan.attention_parts[0], plan.down_parts[0])
             self.parts = torch.empty(count, rows, c.hidden_size, dtype=torch.float32, device=self.device)
+        self.squares: Tensor | None = None
+        down = first.down[0]
+        if rows == 1 and isinstance(down, Matrix4) and all(layer.hands_on for layer in self.layers):
+            self.squares = Growth.no_squares(down)
 
     def __call__(self) -> None:
         m, plan = self.multipliers, self.plan
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
             embed(self.ids, self.table, self.h, m.embedding)
+            if self.squares is not None:
+                self._row_handed_on(self.squares)
+                return
             if not self.alone:
                 self._rows()
                 return
@@ -272,8 +289,33 @@ class FalconH1Step:
         assert isinstance(weight, Tensor)
         project(self.gated, weight, h, bias=bias, multiplier=down, residual=h, blocks=plan.down)
 
+    def _row_handed_on(self, squares: Tensor) -> None:
+        """All layers for one row through 4-bit weights, with no kernel for their norms but the first; multipliers as below."""
+        gate, down = self.multipliers.mlp
+        self._normed(self.layers[0].norm.weight, self.layers[0].norm.eps, self.layers[0].inputs)
+        norms = (*(layer.norm for layer in self.layers[1:]), self.norm)
+        deferred = None
+        for layer, norm in zip(self.layers, norms, strict=True):
+            inputs, ssm_out, attention_out, gate_up, out = layer.matrices
+            assert isinstance(ssm_out, Matrix4) and isinstance(attention_out, Matrix4) and isinstance(out, Matrix4)
+            matrix.project_convolved(
+                self.u, inputs, self.projected, layer.conv, scale=layer.scale, bias=layer.inputs_bias, combed=True,
+                deferred=deferred,
+            )  # fmt: skip
+            self._mix(layer)
+            growth = Growth(self.h, layer.added.mixers_bias, layer.added.norm, self.u, squares)
+            packed.project_grown(((self.mixed, ssm_out), (self.attended, attention_out)), growth)
+            matrix.project_gated(
+                self.u, gate_up, self.gated, bias=layer.added.gate_up_bias, multiplier=gate / down, combed=True,
+                out_combed=True, deferred=Deferred(squares, layer.mlp_norm.eps),
+            )  # fmt: skip
+            growth = Growth(self.h, layer.added.down_bias, norm.weight, self.u, squares)
+            packed.project_grown(((self.gated, out),), growth)
+            deferred = Deferred(squares, norm.eps)
+        self._headed()
+
     def _rows(self) -> None:
-        """All layers for more rows, or for packed weights; what is added to h stays in parts until the next norm.
+        """All layers for more rows, or for other packed weights; what is added to h stays in parts until the next norm.
 
         Parts have no multiplier: those of the mixers are in what they read, and the MLP's is in what the MLP reads. Its product
         is linear in that, but for the gate, whose own multiplier is divided by it.
@@ -296,16 +338,17 @@ class FalconH1Step:
             )  # fmt: skip
             parts, bias = self.parts[: plan.down_parts[0]], layer.added.down_bias
             matrix.project_parts(self.gated, layer.down[0], parts, plan.down_parts[1:], out_combed)
+        self._headed(parts, bias)
+
+    def _headed(self, parts: Tensor | None = None, bias: Tensor | None = None) -> None:
+        """The last norm and the logits."""
         combed = self._normed(self.norm.weight, self.norm.eps, self.head, parts, bias)
         multiplier = self.multipliers.lm_head
-        matrix.project(self.u, self.head, self.logits, multiplier=multiplier, combed=combed, blocks=plan.head)
+        matrix.project(self.u, self.head, self.logits, multiplier=multiplier, combed=combed, blocks=self.plan.head)
 
     def _mixed(self, layer: _Layer) -> Tensor:
         """The parts of both mixers' outputs."""
         (of_mamba, _), (of_attention, _), plan = layer.ssm_out, layer.attention_out, self.plan
-        if self.rows == 1 and isinstance(of_mamba, Matrix4) and isinstance(of_attention, Matrix4):
-            packed.project_pair((self.mixed, of_mamba), (self.attended, of_attention), self.parts[0])
-            return self.parts[:1]
         split = plan.ssm_parts[0]
         parts = self.parts[: split + plan.attention_parts[0]]
         matrix.project_parts(self.mixed, of_mamba, parts[:split], plan.ssm_parts[1:], combs(of_mamba, self.rows))
@@ -313,7 +356,9 @@ class FalconH1Step:
         matrix.project_parts(self.attended, of_attention, parts[split:], plan.attention_parts[1:], combed)
         return parts
 
-    def _normed(self, weight: Tensor, eps: float, reader: Matrix, parts: Tensor | None, bias: Tensor | None) -> bool:
+    def _normed(
+        self, weight: Tensor, eps: float, reader: Matrix, parts: Tensor | None = None, bias: Tensor | None = None
+    ) -> bool:
         """h grows by the parts, and u becomes its norm as `reader` wants it: combed or not."""
         combed = combs(reader, self.rows)
         normed(self.h, weight, eps, self.u, parts, bias, combed, self.pdl)

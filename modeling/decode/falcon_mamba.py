@@ -3,8 +3,8 @@
     h → norm, in_proj's x, convolution → x_proj → Δ, recurrence, both beside in_proj's z → gate, out_proj, added to h
 
 More rows than one take seven: the norm by itself, in_proj, x_proj and out_proj in parts whose sums run in the norms behind
-them, and dt_proj on the tensor cores. One row through packed weights takes five: the norm, in_proj's x and the convolution,
-x_proj beside in_proj's z, the recurrence and the gate, out_proj.
+them, and dt_proj on the tensor cores. One row through 4-bit weights takes four, too: in_proj's x and the convolution, x_proj
+beside in_proj's z, the recurrence and the gate, out_proj, which begins the next norm; those who read in_proj end it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from triton import knobs
 
 from modeling.decode.inputs import StepInputs
 from modeling.decode.packing import matrix_of, runs_in
-from modeling.kernels.triton import mamba1_step, matrix
+from modeling.kernels.triton import mamba1_step, matrix, packed
 from modeling.kernels.triton.launch import overlaps
 from modeling.kernels.triton.mamba1_step import Gate, PackedGate, Recurrence, Scratch
 from modeling.kernels.triton.matrix import Matrix, combs
 from modeling.kernels.triton.nf4 import Matrix4
+from modeling.kernels.triton.packed import Deferred, Growth
 from modeling.kernels.triton.projection import MAX_ROWS, Convolved, Norm, embed, project, project_convolved, project_swished
 from modeling.kernels.triton.rows import normed
 from modeling.models.falcon_mamba import FalconMamba, FalconMambaBlock
@@ -77,6 +78,12 @@ class _Layer:
         )
 
     @property
+    def hands_on(self) -> bool:
+        """Whether one row's norms are begun by who makes h and ended by who reads it. A half would overflow before the end."""
+        matrices = (self.in_proj, self.out_proj)
+        return all(isinstance(matrix, Matrix4) for matrix in matrices) and self.norm.weight.dtype != torch.float16
+
+    @property
     def plain(self) -> bool:
         matrices = (self.in_proj, self.recurrence.x_proj, self.recurrence.dt_proj, self.out_proj)
         return all(isinstance(matrix, Tensor) for matrix in matrices)
@@ -112,6 +119,10 @@ class FalconMambaStep:
             self.u = empty(c.hidden_size, weight.dtype)
             splits = 1 if rows == 1 and combs(self.layers[0].out_proj, 1) else OUT_SPLITS
             self.parts = torch.empty(splits, rows, c.hidden_size, dtype=torch.float32, device=self.device)
+        self.squares: Tensor | None = None
+        out = self.layers[0].out_proj
+        if rows == 1 and isinstance(out, Matrix4) and all(layer.hands_on for layer in self.layers):
+            self.squares = Growth.no_squares(out)
 
     def __call__(self) -> None:
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
@@ -121,6 +132,8 @@ class FalconMambaStep:
                 for layer in self.layers:
                     self._row(layer)
                 project(self.h, self.head, self.logits, norm=self.norm)
+            elif self.squares is not None:
+                self._row_handed_on(self.squares)
             else:
                 self._rows()
 
@@ -135,8 +148,21 @@ class FalconMambaStep:
         mamba1_step.step_row(self.xz, layer.recurrence, gate, *memory, self.scratch, self.y)
         project_swished(self.y, self.xz[:, e:], layer.out_proj, self.h, self.h, layer.out_bias)
 
+    def _row_handed_on(self, squares: Tensor) -> None:
+        """All layers for one row through 4-bit weights, with no kernel for their norms but the first."""
+        self._normed(self.layers[0].norm, self.layers[0].in_proj)
+        deferred = None
+        for layer, norm in zip(self.layers, (*(layer.norm for layer in self.layers[1:]), self.norm), strict=True):
+            assert isinstance(layer.out_proj, Matrix4)
+            self._row_packed(layer, True, True, deferred)
+            growth = Growth(self.h, layer.out_bias, norm.weight, self.u, squares)
+            packed.project_grown(((self.y, layer.out_proj),), growth)
+            deferred = Deferred(squares, norm.eps)
+        combed = self._normed(self.norm, self.head)
+        matrix.project(self.u, self.head, self.logits, combed=combed)
+
     def _rows(self) -> None:
-        """All layers for more rows, or for packed weights; what a layer adds to h stays in parts until the next norm."""
+        """All layers for more rows, or for other packed weights; what a layer adds to h stays in parts until the next norm."""
         parts, bias = None, None
         for layer in self.layers:
             combed = self._normed(layer.norm, layer.in_proj, parts, bias)
@@ -152,16 +178,18 @@ class FalconMambaStep:
         combed = self._normed(self.norm, self.head, parts, bias)
         matrix.project(self.u, self.head, self.logits, combed=combed)
 
-    def _row_packed(self, layer: _Layer, combed: bool, out_combed: bool) -> None:
+    def _row_packed(self, layer: _Layer, combed: bool, out_combed: bool, deferred: Deferred | None = None) -> None:
         """in_proj, the recurrence and the gate for one row, u being there; z is made beside x_proj if the kernels can."""
         out, gate = self.xz, None
         if isinstance(layer.in_proj, Matrix4) and mamba1_step.takes_gate(layer.recurrence):
-            out, gate = self.xz[:, : self.y.shape[1]], PackedGate(self.u, layer.in_proj, layer.in_bias)
-        matrix.project_convolved(self.u, layer.in_proj, out, layer.conv, bias=layer.in_bias, combed=combed)
+            out, gate = self.xz[:, : self.y.shape[1]], PackedGate(self.u, layer.in_proj, layer.in_bias, deferred)
+        matrix.project_convolved(
+            self.u, layer.in_proj, out, layer.conv, bias=layer.in_bias, combed=combed, deferred=deferred
+        )  # fmt: skip
         step = (self.xz, layer.recurrence, layer.ssm, layer.conv.active, self.scratch, self.y)
         mamba1_step.step_row_gated(*step, out_combed, gate)
 
-    def _normed(self, norm: Norm, reader: Matrix, parts: Tensor | None, bias: Tensor | None) -> bool:
+    def _normed(self, norm: Norm, reader: Matrix, parts: Tensor | None = None, bias: Tensor | None = None) -> bool:
         """h grows by the parts, and u becomes its norm as `reader` wants it: combed or not."""
         combed = combs(reader, self.h.shape[0])
         normed(self.h, norm.weight, norm.eps, self.u, parts, bias, combed, self.pdl)

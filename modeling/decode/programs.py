@@ -15,7 +15,7 @@ from modeling.state import PAGE, ModelState
 if TYPE_CHECKING:
     from modeling.kernels.triton.pick import Picked
 
-BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 """Rows of a program. A row's result is the same whoever else is in its bucket; other buckets may round differently."""
 
 
@@ -63,30 +63,30 @@ class StepPrograms:
         return out.ids, out.finite
 
 
-def programs_for(model: LanguageModel, state: ModelState, context: int | None) -> StepPrograms | None:
-    """The programs of a model whose slots hold at most `context` tokens (None: any number); None if there are none for it:
-    on a device without Triton, spread over several devices, or with more slots than a program has rows."""
-    if state.slots > BUCKETS[-1]:
+def programs_for(model: LanguageModel, state: ModelState, rows: int, context: int | None) -> StepPrograms | None:
+    """The programs for up to `rows` slots of a model whose slots hold at most `context` tokens (None: any number); None if
+    there are none for it: on a device without Triton, spread over several devices, or for more rows than a program has."""
+    if rows > BUCKETS[-1]:
         return None
     if isinstance(model, FalconMamba):
-        return _of_mamba(model, state)
+        return _of_mamba(model, state, rows)
     if isinstance(model, FalconH1):
-        return _of_h1(model, state, context or model.config.max_position_embeddings)
+        return _of_h1(model, state, rows, context or model.config.max_position_embeddings)
     return None
 
 
-def _of_mamba(model: FalconMamba, state: ModelState) -> StepPrograms | None:
+def _of_mamba(model: FalconMamba, state: ModelState, most: int) -> StepPrograms | None:
     from modeling.decode.falcon_mamba import FalconMambaStep, supports
 
-    if not supports(model, state.slots):
+    if not supports(model, most):
         return None
     return StepPrograms(state, 1, lambda inputs, rows: FalconMambaStep(model, state, inputs, rows))
 
 
-def _of_h1(model: FalconH1, state: ModelState, context: int) -> StepPrograms | None:
+def _of_h1(model: FalconH1, state: ModelState, most: int, context: int) -> StepPrograms | None:
     from modeling.decode.falcon_h1 import FalconH1Step, supports
 
-    if not supports(model, state.slots):
+    if not supports(model, most):
         return None
     pages = -(-context // PAGE) + 1
     return StepPrograms(state, pages, lambda inputs, rows: FalconH1Step(model, state, inputs, rows))

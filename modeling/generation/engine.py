@@ -1,16 +1,18 @@
 """The one loop: requests enter free slots, are prefilled in chunks between the decode steps of the others, and leave when
 they end.
 
-    waiting ──► joining ──────► decoding ──► out
+    waiting ──► joining ──────► decoding ────► out
     (a queue)   (some, in slots  (slots 0 … m−1,
                 ≥ m, in a row)   never a hole)
 
-Decoding slots are always contiguous: when one leaves, the last moves into its place. So a step runs on the first m rows
-without any indirection, which is also what a captured graph wants. The caller pulls: nothing is computed that nobody has
-asked for.
+Decoding slots are always contiguous: when one leaves, another moves into its place. So a step runs on the first rows without
+any indirection, which is also what a captured graph wants. Those beyond the rows of a step are ready: they have read their
+prompts, and go on as soon as a row falls free, so that no row is idle until enough prompts are worth a pass. The caller pulls:
+nothing is computed that nobody has asked for.
 
 Short prompts are read together: as many as fit one chunk. What they have in length in common is one pass of the model, what
-the longer ones have beyond that another. So prompts of one length cost one pass, and n different ones never more than n.
+the longer ones have beyond that another. So prompts of one length cost one pass, and n different ones never more than n. Where
+there is a way to read unequal ones at once, the runner says which (`Runner.share`).
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ from modeling.state import Cancelled
 
 Event = Token | Finished | Failed
 GATHER = 8
-"""Where the device runs ahead, an eighth of the slots falls idle before new prompts are read: a pass over a short prompt is
-bound by its launches there, and the decoding of all others stands still for it (benchmarks/gpu/throughput.py)."""
+"""Where the device runs ahead, an eighth of the rows falls idle before new prompts are read, or all that were ready have gone:
+a pass over a short prompt is bound by its launches there, and the decoding of all others stands still for it
+(benchmarks/gpu/throughput.py)."""
 
 
 class Engine:
@@ -56,10 +59,12 @@ class Engine:
         programs: Programs | None = None,
         matcher: Callable[[Constraint], Matcher] | None = None,
         speculate: int = 0,
+        rows: int | None = None,
     ) -> None:
         """`programs` let the device run ahead of the host; without them they go in lockstep, and a row that decodes alone may
         be ahead by up to `speculate` tokens that are looked up in what it has read and said. `matcher` begins to hold an answer
-        to a form: it raises `InvalidRequest` for one that cannot be followed."""
+        to a form: it raises `InvalidRequest` for one that cannot be followed. `rows` of the slots decode in a step (None: all);
+        the others are for whoever is to follow."""
         self.runner = runner
         self._new_decoder = decoder
         self._stop_ids = frozenset(stop_ids)
@@ -67,10 +72,11 @@ class Engine:
         self._masks = Masks(runner.vocab_size, runner.device)
         self._sampler = Sampler(runner.slots, runner.vocab_size, runner.device)
         self._steps: Steps = Speculation(runner, self._sampler, speculate) if speculate else Lockstep(runner, self._sampler)
+        self.rows = runner.slots if rows is None else rows
         self._gather = 1
         if programs is not None:
             self._steps = Ahead(runner, self._sampler, programs, self._stop_ids)
-            self._gather = max(1, runner.slots // GATHER)
+            self._gather = runner.slots - self.rows or max(1, self.rows // GATHER)
         self._live: dict[int, Answer] = {}
         self._waiting: deque[Answer] = deque()
         self._joining: list[Answer] = []  # the shortest first
@@ -316,26 +322,28 @@ class Engine:
         """Feed those who are joining a chunk; and the next ones, as long as all of it together is no more than a full one."""
         room = self.runner.prefill_chunk
         while self._joining or self._admit(room):
-            length = self._joining[0].reach(self.runner.prefill_chunk)
-            if length * len(self._joining) > room:
+            lengths = self.runner.share([answer.reach(self.runner.prefill_chunk) for answer in self._joining])
+            if sum(lengths) > room:
                 return
-            room -= length * len(self._joining)
-            self._feed(list(self._joining), length)
+            room -= sum(lengths)
+            self._feed(self._joining[: len(lengths)], lengths)
 
-    def _feed(self, answers: Sequence[Answer], length: int) -> None:
-        """The next `length` tokens of each prompt. Those whose last one is among them decode, beginning with the token drawn
+    def _feed(self, answers: Sequence[Answer], lengths: Sequence[int]) -> None:
+        """The next tokens of each prompt, so many. Those whose last one is among them decode, beginning with the token drawn
         here."""
         started = perf_counter()
         for answer in answers:
             self._report(answer)
         try:
-            logits = self._read(answers, length)
+            logits = self._read(answers, lengths)
         except Cancelled:
             for answer in answers:
                 self._end(answer, answer.finish("interrupt"))
             return
         except BaseException as error:
-            if isinstance(error, FalconError) and len(answers) > 1:
+            if not isinstance(error, FalconError):
+                self._break(list(self._joining), error)
+            elif len(answers) > 1:
                 self._part(answers)
             else:
                 self._break(answers, error)
@@ -348,16 +356,17 @@ class Engine:
             self._report(answer)
             self._deliver(answer, draw)
 
-    def _read(self, answers: Sequence[Answer], length: int) -> Tensor:
-        """Extend the prompts by `length` tokens each → logits (b, v) after them. A sibling finds those of its reading."""
+    def _read(self, answers: Sequence[Answer], lengths: Sequence[int]) -> Tensor:
+        """Extend the prompts by so many tokens → logits (b, v) after them. A sibling finds those of its reading."""
         first = answers[0]
-        if not length:
+        if not lengths[0]:
             assert first.reading is not None and first.reading.logits is not None
             return first.reading.logits[None]
-        chunks = [answer.request.prompt_ids[answer.fed : answer.fed + length] for answer in answers]
+        parts = list(zip(answers, lengths, strict=True))
+        chunks = [answer.request.prompt_ids[answer.fed : answer.fed + length] for answer, length in parts]
         cancelled = self._cancelled
         logits = self.runner.prefill(chunks, first.slot, lambda: all(answer.id in cancelled for answer in answers))
-        for answer in answers:
+        for answer, length in parts:
             answer.fed += length
             if answer.keep is not None and answer.fed in answer.marks:
                 answer.keep(self.runner.state.snapshot(answer.slot))
@@ -429,8 +438,8 @@ class Engine:
         return beside
 
     def _decode(self) -> None:
-        """One token for each decoding request: its last token goes in, the next one comes out."""
-        decoding = list(self._decoding)
+        """One token for each decoding request that has a row: its last token goes in, the next one comes out."""
+        decoding = self._decoding[: self.rows]
         try:
             answers, draws = self._steps.next(decoding)
         except BaseException as error:
@@ -481,7 +490,7 @@ class Engine:
         self._leave(answer)
 
     def _leave(self, answer: Answer) -> None:
-        """Forget a request and free its slot; the last decoding one moves into the hole."""
+        """Forget a request and free its slot; another moves into the hole."""
         if answer in self._decoding:
             self._steps.leave(answer)
         if answer.keep is not None and answer.slot >= 0:
@@ -496,15 +505,28 @@ class Engine:
             self._joining.remove(answer)
             self.runner.state.reset(answer.slot)
         elif answer.slot >= 0:
-            last = self._decoding.pop()
-            if last is answer:
-                self.runner.state.reset(answer.slot)
-                return
-            self.runner.state.move(last.slot, answer.slot)
-            self._sampler.move(last.slot, answer.slot)
-            self._steps.move(last.slot, answer.slot)
-            self._decoding[answer.slot] = last
-            last.slot = answer.slot
+            self._close_up(answer)
+
+    def _close_up(self, answer: Answer) -> None:
+        """Take a decoding request out. Who has been ready for longest takes its row, and the last one the hole that is left."""
+        hole, ready = answer.slot, self._decoding[self.rows :]
+        if ready and hole < self.rows:
+            heir = min(ready, key=lambda each: each.id)
+            row, hole = hole, heir.slot
+            self._move(heir, row)
+        last = self._decoding.pop()
+        if hole < len(self._decoding):
+            self._move(last, hole)
+        elif last is answer:
+            self.runner.state.reset(hole)
+
+    def _move(self, answer: Answer, slot: int) -> None:
+        """A decoding request goes on in another slot."""
+        self.runner.state.move(answer.slot, slot)
+        self._sampler.move(answer.slot, slot)
+        self._steps.move(answer.slot, slot)
+        self._decoding[slot] = answer
+        answer.slot = slot
 
     def _bequeath(self, answer: Answer) -> None:
         """A sample that leaves before the prompt is read leaves the reading to the next one."""

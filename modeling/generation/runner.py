@@ -105,12 +105,26 @@ class Programs(Protocol):
     def pick(self, logits: Tensor, stops: Tensor, heeds: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
+class Prompts(Protocol):
+    """Short prompts that are read in one launch: `read` extends the b slots from `slot` on, each by a row of ids as long as it
+    is, and returns logits (b, v) fp32 behind its last token. It raises as `Model.prefill`, but may ask `cancelled` only before
+    the pass. `takes` tells for which lengths of rows there is a way. `share` is `Runner.share`.
+    """
+
+    def takes(self, lengths: Sequence[int]) -> bool: ...
+
+    def share(self, lengths: Sequence[int]) -> Sequence[int]: ...
+
+    def read(self, ids: Sequence[Sequence[int]], slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor: ...
+
+
 class Runner:
     """Runs a model over `slots` independent sequences.
 
     `prefill_chunk` is the most tokens of a prompt fed at once: it bounds the memory of a prefill and the wait of the others.
     `context` is the room for tokens in each slot of a model whose memory grows (default: as many as it has positions); a model
-    without a limit of positions needs none and ignores it. Raises `MemoryExceeded` if the memory of the slots cannot be had.
+    without a limit of positions needs none and ignores it. `prompts`, if there are some, read
+    what they take in place of the model. Raises `MemoryExceeded` if the memory of the slots cannot be had.
     """
 
     def __init__(self, model: Model, slots: int, prefill_chunk: int, context: int | None = None) -> None:
@@ -122,17 +136,27 @@ class Runner:
         self.device = model.device
         self.vocab_size = int(model.config.vocab_size)
         limit = model.max_positions
+        self.prompts: Prompts | None = None
         self.max_positions = limit if limit is None or context is None else min(limit, context)
         with memory_errors():
             self.state: SlotState = model.make_state(slots, None if limit is None else self.max_positions)
 
+    def share(self, lengths: Sequence[int]) -> Sequence[int]:
+        """Of rows that have so many tokens left to read, the fewest first: how many the first of them read in the next pass.
+        What all have in common, or else what is worth more."""
+        common = [lengths[0]] * len(lengths)
+        return self.prompts.share(lengths) if self.prompts is not None and lengths[0] else common
+
     @torch.inference_mode()
     def prefill(self, ids: Sequence[Sequence[int]], slot: int, cancelled: Callable[[], bool] | None = None) -> Tensor:
-        """Extend the b slots from `slot` on by a chunk of the same length each → logits (b, v) fp32 after their last tokens.
+        """Extend the b slots from `slot` on by a chunk each, as `share` has it → logits (b, v) fp32 after their last tokens.
 
-        Raises `MemoryExceeded`, and `Cancelled` within a layer's time once `cancelled` says so; the slots are then void.
+        Raises `MemoryExceeded`, and `Cancelled` within a layer's time, or that of a short chunk, once `cancelled` says so; the
+        slots are then void.
         """
         with memory_errors():
+            if self.prompts is not None and self.prompts.takes([len(row) for row in ids]):
+                return self.prompts.read(ids, slot, cancelled)
             return self.model.prefill(torch.tensor(ids, device=self.device), self.state, slot, cancelled).to(self.device)
 
     @torch.inference_mode()

@@ -9,7 +9,7 @@ from modeling import kernels
 from modeling.config import FalconH1Config
 from modeling.layers.layer import Layer
 from modeling.layers.linear import Linear
-from modeling.state import KVCache, WalkedKV
+from modeling.state import AttentionMemory
 
 Rotation = tuple[Tensor, Tensor]  # cos, ±sin (b, l, 1, p)
 
@@ -28,7 +28,7 @@ class Attention(Layer):
         self.v_proj = Linear(d, c.num_key_value_heads * p, bias=bias)
         self.o_proj = Linear(c.num_attention_heads * p, d, bias=bias)
 
-    def forward(self, u: Tensor, rotation: Rotation, cache: KVCache | WalkedKV | None = None) -> Tensor:
+    def forward(self, u: Tensor, rotation: Rotation, cache: AttentionMemory | None = None) -> Tensor:
         """u (b, l, d), normed → (b, l, d); the l new keys and values are stored in `cache`."""
         heads = (*u.shape[:2], -1, self.head_dim)
         k = self.k_proj(u) * self.key_multiplier

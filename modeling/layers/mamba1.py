@@ -8,7 +8,7 @@ from modeling import kernels
 from modeling.config import FalconMambaConfig
 from modeling.layers.linear import Linear
 from modeling.layers.state_space import StateSpace
-from modeling.state import MambaState, WalkedMamba
+from modeling.state import MixerMemory
 
 
 class Mamba1(StateSpace):
@@ -25,7 +25,7 @@ class Mamba1(StateSpace):
         self.dt_proj = Linear(r, e, bias=True)
         self.out_proj = Linear(e, c.hidden_size, bias=c.use_bias)
 
-    def forward(self, u: Tensor, state: MambaState | WalkedMamba | None = None) -> Tensor:
+    def forward(self, u: Tensor, state: MixerMemory | None = None) -> Tensor:
         """u (b, l, d) → (b, l, d); `state` is extended by the l tokens in place."""
         conv, ssm = (state.conv, state.ssm) if state else (None, None)
         x, z = self.in_proj(u).chunk(2, dim=-1)  # b l e

@@ -10,7 +10,7 @@ from modeling.config import FalconH1Config
 from modeling.layers.linear import Linear
 from modeling.layers.norm import RMSNorm
 from modeling.layers.state_space import StateSpace
-from modeling.state import MambaState, WalkedMamba
+from modeling.state import MixerMemory
 
 
 class Mamba2(StateSpace):
@@ -29,7 +29,7 @@ class Mamba2(StateSpace):
         self.segments = (e, e, gn, gn, h)  # z, x, B, C, dt: each has its multiplier
         self._scale: Tensor | None = None
 
-    def forward(self, u: Tensor, state: MambaState | WalkedMamba | None = None) -> Tensor:
+    def forward(self, u: Tensor, state: MixerMemory | None = None) -> Tensor:
         """u (b, l, d), normed → (b, l, d); `state` is extended by the l tokens in place."""
         c = self.config
         conv, ssm = (state.conv, state.ssm) if state else (None, None)

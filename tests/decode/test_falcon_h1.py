@@ -224,8 +224,8 @@ def test_captured(rows: int) -> None:
 
 def test_supported(device: torch.device) -> None:
     model = draw("as published", torch.float32, device)
-    assert program.supports(model, 64)
-    assert not program.supports(model, 65)
+    assert program.supports(model, 128)
+    assert not program.supports(model, 129)
     assert not program.supports(model, 0)
     assert not program.supports(build(model.config).to("meta"), 1)
     model.lm_head.to(torch.bfloat16)

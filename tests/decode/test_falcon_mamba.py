@@ -99,7 +99,7 @@ def test_one_row(variant: str, device: torch.device) -> None:
 
 @pytest.mark.parametrize("variant", list(VARIANTS))
 def test_rows(variant: str, device: torch.device) -> None:
-    for rows in (2, 3, 17) if variant == "as published" else (3,):
+    for rows in (2, 3, 17, 70) if variant == "as published" else (3,):
         check(variant, torch.float32, rows, device, steps=2)
 
 
@@ -132,8 +132,8 @@ def test_captured(rows: int) -> None:
 
 def test_supported(device: torch.device) -> None:
     model = draw("as published", torch.float32, device)
-    assert program.supports(model, 64)
-    assert not program.supports(model, 65)
+    assert program.supports(model, 128)
+    assert not program.supports(model, 129)
     assert not program.supports(model, 0)
     assert not program.supports(build(model.config).to("meta"), 1)
     model.lm_head.to(torch.bfloat16)

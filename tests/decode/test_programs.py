@@ -54,7 +54,7 @@ def make(request: pytest.FixtureRequest, device: torch.device) -> Make:
     def start(*, ahead: bool, slots: int = 3) -> tuple[Engine, LanguageModel]:
         runner = Runner(model, slots, 64)
         assert isinstance(runner.state, ModelState)
-        programs = programs_for(model, runner.state, runner.max_positions) if ahead else None
+        programs = programs_for(model, runner.state, runner.slots, runner.max_positions) if ahead else None
         assert (programs is not None) == ahead
         return Engine(runner, Silent, STOPS, programs=programs), model
 

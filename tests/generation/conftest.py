@@ -212,7 +212,7 @@ def says(text: str | bytes) -> Voice:
 Make = Callable[..., tuple[Engine, ToyModel]]
 
 
-def _maker(*, ahead: bool = False, speculate: int = 0) -> Make:
+def _maker(*, ahead: bool = False, speculate: int = 0, ready: int = 0) -> Make:
     def make(
         voice: Voice | str | bytes = hashed,
         slots: int = 1,
@@ -221,18 +221,22 @@ def _maker(*, ahead: bool = False, speculate: int = 0) -> Make:
         context: int | None = None,
     ) -> tuple[Engine, ToyModel]:
         model = ToyModel(says(voice) if isinstance(voice, str | bytes) else voice, max_positions)
-        runner = Runner(model, slots, prefill_chunk, context)
-        programs = ToyPrograms(model, slots) if ahead else None
-        return Engine(runner, ByteDecoder, [EOS], programs=programs, matcher=GRAMMARS.matcher, speculate=speculate), model
+        runner, matcher = Runner(model, slots, prefill_chunk, context), GRAMMARS.matcher
+        programs, rows = ToyPrograms(model, slots) if ahead else None, max(1, slots - ready)
+        return Engine(runner, ByteDecoder, [EOS], None, programs, matcher, speculate, rows), model
 
     return make
 
 
-@pytest.fixture(params=[{}, {"ahead": True}, {"speculate": 4}], ids=["lockstep", "ahead", "looking up"])
+@pytest.fixture(
+    params=[{}, {"ahead": True}, {"ahead": True, "ready": 1}, {"speculate": 4}],
+    ids=["lockstep", "ahead", "ready", "looking up"],
+)
 def make_engine(request: pytest.FixtureRequest) -> Make:
     """An engine over a toy model: by its `voice`, or by the text that it says after a prompt of one token.
 
-    The host and the device go in lockstep, or the device is ahead by a step, or by tokens that were looked up.
+    The host and the device go in lockstep, or the device is ahead by a step, without or with slots for those who are to follow,
+    or by tokens that were looked up.
     """
     return _maker(**request.param)
 
@@ -241,6 +245,12 @@ def make_engine(request: pytest.FixtureRequest) -> Make:
 def make_ahead() -> Make:
     """The same with the device ahead."""
     return _maker(ahead=True)
+
+
+@pytest.fixture
+def make_ready() -> Callable[[int], Make]:
+    """The same with the device ahead, and so many of the slots for those who are to follow."""
+    return lambda slots: _maker(ahead=True, ready=slots)
 
 
 @pytest.fixture

@@ -264,7 +264,7 @@ def test_more_requests_than_slots_queue_in_order(make_engine: MakeEngine) -> Non
     ids = [engine.submit(ask(1 + n, max_tokens=3, ignore_eos=True)) for n in range(7)]
     started = list(dict.fromkeys(request_id for request_id, _ in engine.run()))
     assert started == ids
-    assert max(size for call, size in model.calls if call == "step") == 2
+    assert max(size for call, size in model.calls if call == "step") == engine.rows
 
 
 def test_slots_stay_full_while_there_is_work(make_engine: MakeEngine) -> None:
@@ -304,7 +304,7 @@ def test_short_prompts_share_a_chunk(make_engine: MakeEngine) -> None:
         engine.submit(ask(1 + n, max_tokens=30, ignore_eos=True))
     collect(run)
     steps = [size for call, size in model.calls if call == "step"]
-    assert [size for size in steps if size > 1][:2] == [5, 9]
+    assert [size for size in steps if size > 1][:2] == [5, engine.rows]
 
 
 def test_the_first_token_does_not_wait_for_the_others_step(make_engine: MakeEngine) -> None:
@@ -319,6 +319,22 @@ def test_the_first_token_does_not_wait_for_the_others_step(make_engine: MakeEngi
     assert model.calls[-1] == ("prefill", 1)
 
 
+def test_no_row_is_idle_while_somebody_is_ready(make_ready: Callable[[int], MakeEngine], solo: Any) -> None:
+    """Two rows, and two slots for those who are to follow: prompts are read by twos, and whoever waited longest goes on."""
+    engine, model = make_ready(2)(slots=4, prefill_chunk=4)
+    requests = [ask(1 + n, max_tokens=tokens, ignore_eos=True) for n, tokens in enumerate((9, 3, 4, 5, 2, 6, 3, 7))]
+    ids = [engine.submit(request) for request in requests]
+    events = list(engine.run())
+    found = collect(iter(events))
+    assert [outcome(found[id]) for id in ids] == [outcome(solo(request)) for request in requests]
+    steps = [size for call, size in model.calls if call == "step"]
+    assert steps == sorted(steps, reverse=True) and max(steps) == 2, "only the last answer goes on alone"
+    assert [size for call, size in model.calls if call == "prefill"] == [4, 2, 2]
+    told = [id for id, event in events if isinstance(event, Token)]
+    going_on = [id for place, id in enumerate(told) if told[:place].count(id) == 1]  # two share a step
+    assert all(abs(going_on.index(id) - place) <= 1 for place, id in enumerate(ids))
+
+
 def test_streams_read_in_turn_decode_together(make_engine: MakeEngine, solo: Any) -> None:
     engine, model = make_engine(slots=3, prefill_chunk=8)
     requests = [ask(n, max_tokens=10, ignore_eos=True) for n in (1, 2, 3)]
@@ -326,7 +342,7 @@ def test_streams_read_in_turn_decode_together(make_engine: MakeEngine, solo: Any
     rows = list(zip(*(engine.generate(request) for request in requests), strict=True))
     for request, events in zip(requests, zip(*rows, strict=True), strict=True):
         assert outcome(list(events)) == outcome(solo(request))
-    assert ("step", 3) in model.calls
+    assert ("step", engine.rows) in model.calls
     assert collect(engine.run())[shared][-1].reason == "length"
     assert list(engine.run()) == []
 

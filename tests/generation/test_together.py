@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from modeling.errors import MemoryExceeded
 from modeling.messages import Failed, Finished, Request, SamplingParams, Token
@@ -150,3 +152,66 @@ def test_a_device_that_runs_ahead_reads_when_an_eighth_of_the_slots_is_free(make
     found = collect(engine)
     assert prefills(model) == [16, 2, 1], "the third has nobody to wait for"
     assert all(len([event for event in events if isinstance(event, Token)]) >= 3 for events in found.values())
+
+
+# ---- unequal prompts in one pass ----
+
+
+class Reader:
+    """Reads up to four prompts of up to nine tokens at once."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.read_at_once: list[list[int]] = []
+
+    def takes(self, lengths: Sequence[int]) -> bool:
+        return len(lengths) <= 4 and max(lengths) <= 9
+
+    def share(self, lengths: Sequence[int]) -> Sequence[int]:
+        taken = lengths[:4]
+        return taken if self.takes(taken) else [lengths[0]] * len(lengths)
+
+    def read(self, ids: Sequence[Sequence[int]], slot: int, cancelled: Callable[[], bool]) -> Tensor:
+        self.read_at_once.append([len(row) for row in ids])
+        model = self.model
+        return torch.cat([model.prefill(torch.tensor([row]), model.state, slot + i) for i, row in enumerate(ids)])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_unequal_prompts_are_read_in_one_pass_where_there_is_a_way(make_engine: MakeEngine, solo: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    lengths = [rng.choice([1, 2, 5, 7, 9, 14]) for _ in range(9)]
+    requests = [asking(tuple(rng.randrange(1, 256) for _ in range(n)), max_tokens=rng.choice([0, 1, 6])) for n in lengths]
+    engine, model = make_engine(slots=6, prefill_chunk=40)
+    reader = engine.runner.prompts = Reader(model)
+    ids = [engine.submit(request) for request in requests]
+    found = collect(engine)
+    assert any(len(set(read)) > 1 for read in reader.read_at_once)
+    assert sum(prefills(model)) == sum(lengths)
+    assert [outcome(found[i]) for i in ids] == [outcome(solo(request)) for request in requests]
+    assert model.state.tokens == [[]] * 6
+
+
+@pytest.mark.parametrize("error", [MemoryExceeded("full"), KeyboardInterrupt()])
+def test_what_happens_to_some_of_them(make_engine: MakeEngine, solo: Any, error: BaseException) -> None:
+    """Without room together, each is read alone, and so are those who come later; an interrupt ends all of them."""
+    engine, model = make_engine(slots=6, prefill_chunk=40)
+    requests = [asking(tuple(range(1, 3 + n))) for n in range(6)]
+    ids = [engine.submit(request) for request in requests]
+    reader = engine.runner.prompts = Reader(model)
+    read = reader.read
+
+    def fail(rows: Sequence[Sequence[int]], *rest: Any) -> Tensor:
+        if len(rows) > 1:
+            raise error
+        return read(rows, *rest)
+
+    reader.read = fail
+    if isinstance(error, KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
+            collect(engine)
+        assert [event.reason for _, event in engine.run()] == ["interrupt"] * 6
+    else:
+        found = collect(engine)
+        assert [outcome(found[i]) for i in ids] == [outcome(solo(request)) for request in requests]
+    assert model.state.tokens == [[]] * 6

@@ -16,14 +16,16 @@ import triton.language as tl
 from torch import Tensor
 
 from modeling.kernels import reference
-from modeling.kernels.triton.launch import cdiv, power_of_two
+from modeling.kernels.padding import row_by_row
+from modeling.kernels.triton.launch import cdiv, power_of_two, row_of
+from modeling.padded import PaddedSlots, unpadded
 
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 TOKENS, CHANNELS, WARPS = 16, 128, 1  # at a time, in a program
 PROGRAMS = 512  # occupy a GPU: where there were more, each takes up to four steps, and the weights are fetched less often
 
 
-def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | None = None) -> Tensor:
+def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | PaddedSlots | None = None) -> Tensor:
     """The twin of `reference.causal_conv`: x (b, l, c), weight (c, k), bias (c) → y (b, l, c), contiguous.
 
     `state` (b, c, k), of any strides, is the last k inputs and goes on in place. x may be a view of unit stride in c.
@@ -33,18 +35,26 @@ def causal_conv(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | 
 
 
 def conv_in_tiles(
-    x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | None, tokens: int, steps: int, channels: int, warps: int
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    state: Tensor | PaddedSlots | None,
+    tokens: int,
+    steps: int,
+    channels: int,
+    warps: int,
 ) -> Tensor:
     """`causal_conv` with the shape of its tiles. A kernel longer than a tile, which no model has, is left to the law."""
     taps = weight.shape[-1]
     if taps > tokens:
-        return reference.causal_conv(x, weight, bias, state)
+        return row_by_row(0)(reference.causal_conv)(x, weight, bias, state)
     x = x if x.stride(-1) == 1 else x.contiguous()
     b, length, c = x.shape
     y = torch.empty((b, length, c), dtype=x.dtype, device=x.device)
-    kept = x if state is None else state  # without a state the kernel looks at none
+    memory, rows = unpadded(state)
+    kept = x if memory is None else memory  # without a state the kernel looks at none
     _conv[(cdiv(c, channels), cdiv(length, tokens * steps), b)](
-        *(x, weight, weight if bias is None else bias, kept, y),
+        *(x, weight, weight if bias is None else bias, kept, y, rows),
         *(length, steps, c, x.stride(0), x.stride(1), weight.stride(0), weight.stride(1), *kept.stride()),
         BIASED=bias is not None,
         KEPT=state is not None,
@@ -64,6 +74,7 @@ def _conv(
     bias,  # (c)
     kept,  # (b, c, k), in and out
     y,  # (b, l, c), contiguous
+    rows,  # (b, 3), or none: all rows have `length` tokens, and row i of the memory is theirs
     length,
     steps,
     width,
@@ -85,16 +96,20 @@ def _conv(
     c = tl.program_id(0) * C + tl.arange(0, C)
     on = c < width
     x += row * x_row + c
-    kept += row * kept_row + c * kept_channel
     y += row * length * width + c
+    slot = row
+    if rows is not None:
+        slot, _, length = row_of(rows, row)
+        on &= length > 0
+    kept += slot * kept_row + c * kept_channel
     taps = ()
     for i in tl.static_range(K):
         tap = tl.load(weight + c * weight_channel + i * weight_tap, mask=on, other=0.0)
         taps = taps + (tap.to(tl.float32),)  # noqa: RUF005 – Triton knows no stars
     start = tl.load(bias + c, mask=on, other=0.0).to(tl.float32) if BIASED else tl.zeros((C,), tl.float32)
 
-    first = begin
-    while first < begin + T * steps:
+    first, end = begin, tl.minimum(begin + T * steps, length)
+    while first < end:
         x_first = x + first.to(tl.int64) * x_token
         inputs = ()  # of the tokens first − (k−1) … first + T − 1
         for i in tl.static_range(K - 1):

@@ -1,4 +1,4 @@
-"""Products of 1 to 64 rows with a matrix of 8-bit integers. Each row has one scale, which waits until the sum is there."""
+"""Products of a few rows with a matrix of 8-bit integers. Each row has one scale, which waits until the sum is there."""
 
 # Triton's language is typed by its own compiler.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator, import-not-found, import-untyped"

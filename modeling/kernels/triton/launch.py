@@ -34,6 +34,13 @@ def overlaps(device: torch.device) -> bool:
 
 
 @triton.jit
+def row_of(rows, row):
+    """(slot, start, length) of a row with padding behind its tokens (`modeling.padded`)."""
+    at = rows + row * 3
+    return tl.load(at).to(tl.int64), tl.load(at + 1), tl.load(at + 2)
+
+
+@triton.jit
 def wait(PDL: tl.constexpr):
     """Until everything that earlier kernels wrote is there to be read."""
     if PDL:

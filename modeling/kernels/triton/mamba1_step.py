@@ -24,7 +24,8 @@ from torch import Tensor
 from modeling.kernels.triton import packed
 from modeling.kernels.triton.launch import overlaps, release, wait
 from modeling.kernels.triton.matrix import Matrix, project, project_parts
-from modeling.kernels.triton.nf4 import Matrix4, row4
+from modeling.kernels.triton.nf4 import Matrix4, first_words, row4
+from modeling.kernels.triton.packed import Deferred, scale_of_norm
 from modeling.kernels.triton.projection import Blocks, Norm, stream
 from modeling.kernels.triton.rows import comb, of_output, silu, tile
 
@@ -59,11 +60,13 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class PackedGate:
-    """The same with packed weights: z (1, e) = u Wᵀ + bias of u (1, d), normed and combed, and W's last e rows; W (2e, d)."""
+    """The same with packed weights: z (1, e) = u Wᵀ + bias of u (1, d), normed (but for what is `deferred`) and combed, and W's
+    last e rows; W (2e, d)."""
 
     u: Tensor
     weight: Matrix4
     bias: Tensor | None
+    deferred: Deferred | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +187,11 @@ def _launch_parts_beside(xz: Tensor, mixer: Recurrence, scratch: Scratch, sizes:
     blocks = packed.choose(1, e, gate.weight)
     outputs = blocks.outputs * max(1, sizes.z.warps // blocks.warps)  # as many for each thread as with fewer warps
     form = packed.options(gate.u, gate.weight, e, replace(blocks, outputs=outputs), 1, True)
-    names = ("D", "BLOCK", "GROUP", "WORDS", "SPAN", "EVEN", "DECODE")
+    deferred = gate.deferred
     _parts_beside[(parts + triton.cdiv(e, outputs),)](
-        xz, mixer.x_proj, scratch.parts, gate.u, packed.arguments(gate.weight), gate.bias, PARTS=parts, ALL=r + 2 * n, E=e,
-        OUTPUTS=sizes.outputs, COLUMNS=sizes.columns, Z_OUTPUTS=outputs, **{name: form[name] for name in names}, PDL=pdl,
+        xz, mixer.x_proj, scratch.parts, gate.u, packed.arguments(gate.weight), gate.bias, *packed.of_norm(deferred),
+        PARTS=parts, ALL=r + 2 * n, E=e, OUTPUTS=sizes.outputs, COLUMNS=sizes.columns, Z_OUTPUTS=outputs,
+        **{name: form[name] for name in packed.PRODUCT}, SQUARES=0 if deferred is None else deferred.squares.numel(), PDL=pdl,
         num_warps=sizes.z.warps, launch_pdl=pdl,
     )  # fmt: skip
 
@@ -272,9 +276,10 @@ def _part(
 
 @triton.jit
 def _parts_beside(
-    xz, w, parts, u, m, bias, PARTS: tl.constexpr, ALL: tl.constexpr, E: tl.constexpr, OUTPUTS: tl.constexpr,
-    COLUMNS: tl.constexpr, Z_OUTPUTS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
-    WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr, DECODE: tl.constexpr, PDL: tl.constexpr,
+    xz, w, parts, u, m, bias, squares, norm_eps, PARTS: tl.constexpr, ALL: tl.constexpr, E: tl.constexpr,
+    OUTPUTS: tl.constexpr, COLUMNS: tl.constexpr, Z_OUTPUTS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr,
+    GROUP: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr, DECODE: tl.constexpr,
+    SQUARES: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """The same beside all of a packed z, which goes behind x in xz: the second E of the rows of W (2·E, D)."""
     release(PDL)
@@ -283,7 +288,10 @@ def _parts_beside(
         _part(xz, w, parts, program, ALL, E, OUTPUTS, COLUMNS, PDL)
     else:
         o = E + (program - PARTS) * Z_OUTPUTS + tl.arange(0, Z_OUTPUTS)
-        z = row4(u, m, o, 0, 2 * E, D, BLOCK, GROUP, Z_OUTPUTS, WORDS, SPAN, EVEN, True, DECODE, PDL)
+        words = first_words(m, o, 0, 2 * E, D, WORDS, SPAN, EVEN)
+        wait(PDL)
+        norm = scale_of_norm(squares, norm_eps, D, SQUARES)
+        z = norm * row4(u, m, words, o, 0, 2 * E, D, BLOCK, GROUP, Z_OUTPUTS, WORDS, SPAN, EVEN, True, DECODE)
         if bias is not None:
             z += of_output(bias, o, 2 * E)
         tl.store(xz + o[:, None], z.to(xz.dtype.element_ty), mask=(o < 2 * E)[:, None])

@@ -1,4 +1,4 @@
-"""Products of up to 64 rows with a matrix that is plain or packed: who calls them need not know which.
+"""Products of up to 128 rows with a matrix that is plain or packed: who calls them need not know which.
 
 Packed 4-bit codes are read fastest when the activations are `combed`. Whoever makes activations asks `combs`, and says so. For
 more rows than FUSED it is faster to make the matrix plain first (benchmarks/gpu/decode_nf4.py); all get the same memory for
@@ -15,7 +15,7 @@ from torch import Tensor
 from modeling.kernels.triton import packed, projection, rows
 from modeling.kernels.triton.dequantize import plain_of
 from modeling.kernels.triton.nf4 import Matrix4
-from modeling.kernels.triton.packed import PackedMatrix
+from modeling.kernels.triton.packed import Deferred, PackedMatrix
 from modeling.kernels.triton.projection import Blocks, Convolved
 
 Matrix: TypeAlias = Tensor | PackedMatrix
@@ -58,19 +58,19 @@ def project_parts(
 
 def project_convolved(
     x: Tensor, matrix: Matrix, out: Tensor, conv: Convolved, *, scale: Tensor | None = None, bias: Tensor | None = None,
-    combed: bool = False, blocks: Blocks | None = None,
+    combed: bool = False, blocks: Blocks | None = None, deferred: Deferred | None = None,
 ) -> None:  # fmt: skip
     """out (b, o) = scale ∘ (x Wᵀ + bias), of which `conv` takes some on their way, as in `projection.project_convolved`."""
     matrix = _read(matrix, x)
     if isinstance(matrix, Tensor):
         projection.project_convolved(x, matrix, out, conv, norm=None, scale=scale, bias=bias, blocks=blocks)
     else:
-        packed.project_convolved(x, matrix, out, conv, scale=scale, bias=bias, combed=combed)
+        packed.project_convolved(x, matrix, out, conv, scale=scale, bias=bias, combed=combed, deferred=deferred)
 
 
 def project_gated(
     x: Tensor, matrix: Matrix, out: Tensor, *, bias: Tensor | None, multiplier: float, combed: bool = False,
-    out_combed: bool = False, blocks: Blocks | None = None,
+    out_combed: bool = False, blocks: Blocks | None = None, deferred: Deferred | None = None,
 ) -> None:  # fmt: skip
     """out (b, f) = (U x) · SiLU(multiplier · G x), x (b, d) normed already; matrix (2f, d): G's rows, then U's.
 
@@ -78,7 +78,9 @@ def project_gated(
     """
     matrix = _read(matrix, x)
     if not isinstance(matrix, Tensor):
-        packed.project_gated(x, matrix, out, bias=bias, multiplier=multiplier, combed=combed, out_combed=out_combed)
+        packed.project_gated(
+            x, matrix, out, bias=bias, multiplier=multiplier, combed=combed, out_combed=out_combed, deferred=deferred
+        )
         return
     assert not (combed or out_combed)
     (b, f), d = out.shape, x.shape[1]

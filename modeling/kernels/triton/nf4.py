@@ -1,4 +1,4 @@
-"""Products of 1 to 64 rows with a matrix of 4-bit codes (nf4, fp4), which are read as they are and decoded in registers.
+"""Products of a few rows with a matrix of 4-bit codes (nf4, fp4), which are read as they are and decoded in registers.
 
 At the speed of memory there is time for three or four instructions a weight, and a matrix product that decodes each weight to
 exactly what the law says (`packed.Packed4.dequantized`) has to
@@ -33,7 +33,6 @@ import triton.language as tl
 from torch import Tensor
 
 from modeling.kernels.packed import Packed4, Scales8
-from modeling.kernels.triton.launch import wait
 from modeling.kernels.triton.rows import dot
 
 
@@ -203,24 +202,22 @@ def product4(
 
 @triton.jit
 def row4(
-    x, m, o, split, O: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, OUTPUTS: tl.constexpr,
-    WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr, PDL: tl.constexpr,
+    x, m, words, o, split, O: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, OUTPUTS: tl.constexpr,
+    WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr,
 ):  # fmt: skip
     """W x (OUTPUTS, 1) in fp32 over the columns of a split: one row x (D), W (O, D) in m = (codes, scales, …, values).
 
-    The first words are on their way before the kernel ahead, which makes x, has ended.
+    `words` are its first ones (`first_words`), on their way since before x was there.
     """
     SHARED: tl.constexpr = BLOCK // 8 if BLOCK < 32 else 4  # neighbouring words of one block, which one thread has
     first = split * SPAN
     line, scale_line = (o * (D // 8))[:, None], (o * (D // BLOCK))[:, None]
-    words = _row_words(m, line, first, o, O, D, WORDS, EVEN)
-    wait(PDL)
     total = tl.zeros((OUTPUTS, WORDS // SHARED), dtype=tl.float32)
     for done in tl.range(0, SPAN, WORDS, num_stages=1):
         start, following = first + done, words
         if SPAN > WORDS:  # the last one asks for nothing
             end = tl.where(done + WORDS < SPAN, O, 0)
-            following = _row_words(m, line, start + WORDS, o, end, D, WORDS, False)
+            following = _words(m, line, start + WORDS, o, end, D, WORDS, False)
         word = start + tl.arange(0, WORDS)
         acc = tl.zeros((OUTPUTS, WORDS), dtype=tl.float32)
         for place in tl.static_range(8):
@@ -236,7 +233,13 @@ def row4(
 
 
 @triton.jit
-def _row_words(m, line, start, o, end, D: tl.constexpr, WORDS: tl.constexpr, EVEN: tl.constexpr):
+def first_words(m, o, split, O: tl.constexpr, D: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr):
+    """The words (OUTPUTS, WORDS) that `row4` begins with. Weights can be asked for before the kernel ahead has ended."""
+    return _words(m, (o * (D // 8))[:, None], split * SPAN, o, O, D, WORDS, EVEN)
+
+
+@triton.jit
+def _words(m, line, start, o, end, D: tl.constexpr, WORDS: tl.constexpr, EVEN: tl.constexpr):
     word = start + tl.arange(0, WORDS)
     at = m[0] + line + word[None, :]
     if EVEN:

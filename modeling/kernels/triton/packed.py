@@ -1,7 +1,9 @@
-"""Products of 1 to 64 rows with packed matrices, and what follows them pointwise: `rows` for weights that are not plain.
+"""Products of a few rows with packed matrices, and what follows them pointwise: `rows` for weights that are not plain.
 
 A program owns some outputs for all rows; its warps share the columns (`nf4`, `int8`). A norm before a product is a kernel by
-itself. With one row, a program asks for its weights, as far as the L2 cache, before the kernel ahead has ended.
+itself, but not with one row of 4-bit weights: the product that makes h writes h ∘ weight and the sums of its squares, too
+(`project_grown`), and those that read them divide their results, which is the same (`Deferred`). With one row, a program asks
+for its first weights before the kernel ahead has ended.
 """
 
 # Triton's language is typed by its own compiler.
@@ -10,6 +12,7 @@ itself. With one row, a program asks for its weights, as far as the L2 cache, be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,11 +23,12 @@ from torch import Tensor
 
 from modeling.kernels.triton.int8 import Matrix8, product8
 from modeling.kernels.triton.launch import overlaps, release, wait
-from modeling.kernels.triton.nf4 import Matrix4, decoder, product4, row4, unscaled
+from modeling.kernels.triton.nf4 import Matrix4, decoder, first_words, product4, row4, unscaled
 from modeling.kernels.triton.projection import PROCESSORS, Convolved
 from modeling.kernels.triton.rows import comb, convolved, of_output, silu, window
 
 PackedMatrix = Matrix4 | Matrix8
+PRODUCT = ("D", "BLOCK", "GROUP", "WORDS", "SPAN", "EVEN", "DECODE")  # constants of `row4`
 AHEAD = True  # ask for weights while the kernel before still runs
 
 
@@ -62,6 +66,34 @@ def _choose_row(words: int) -> PackedBlocks:
     return PackedBlocks(4, at_once, max(1, at_once // 128))
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """What is left of a norm (Zhang & Sennrich 2019) for those who read x = h ∘ weight: to divide W x by √(Σ h² / d + eps).
+    Σ `squares` (a power of two) fp32 is Σ h²."""
+
+    squares: Tensor
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Where a row h (1, o) is kept that grows by what is worked out, plus bias (o) or none, and what the next norm, of weight
+    (o), needs of it: x (1, o) = h ∘ weight, combed, and its squares as `Deferred` has them, 0 wherever no program writes."""
+
+    h: Tensor
+    bias: Tensor | None
+    weight: Tensor
+    x: Tensor
+    squares: Tensor
+
+    @staticmethod
+    def no_squares(matrix: Matrix4) -> Tensor:
+        """`squares` for what that matrix makes."""
+        o, device = matrix.shape[0], matrix.codes.device
+        programs = triton.cdiv(o, choose(1, o, matrix).outputs)
+        return torch.zeros(triton.next_power_of_2(programs), dtype=torch.float32, device=device)
+
+
 def project(
     x: Tensor, matrix: PackedMatrix, out: Tensor, *, bias: Tensor | None = None, multiplier: float = 1.0,
     residual: Tensor | None = None, combed: bool = False, blocks: PackedBlocks | None = None,
@@ -88,45 +120,50 @@ def project_parts(
     )
 
 
-def project_pair(first: tuple[Tensor, Matrix4], second: tuple[Tensor, Matrix4], out: Tensor) -> None:
-    """out (1, o) fp32 = x Wᵀ + x' W'ᵀ for one row each, both combed."""
-    o, both = out.shape[1], dict[str, Any]()
-    for name, (x, matrix) in (("", first), ("_2", second)):
+def project_grown(products: Sequence[tuple[Tensor, Matrix4]], growth: Growth) -> None:
+    """h += Σ x Wᵀ + bias over one or two products of one row each, x combed, and the beginning of the norm of h."""
+    o, constants = growth.h.shape[1], dict[str, Any]()
+    for name, (x, matrix) in zip(("", "_2"), products, strict=False):
         of_matrix = options(x, matrix, o, choose(1, o, matrix), 1, True)
-        both |= {f"{key}{name}": of_matrix[key] for key in ("D", "BLOCK", "GROUP", "WORDS", "SPAN", "EVEN", "DECODE")}
-    blocks, pdl = choose(1, o, first[1]), overlaps(out.device)
-    _pair[(triton.cdiv(o, blocks.outputs),)](
-        first[0], arguments(first[1]), second[0], arguments(second[1]), out, O=o, OUTPUTS=blocks.outputs, **both, PDL=pdl,
-        num_warps=blocks.warps, launch_pdl=pdl,
+        constants |= {f"{key}{name}": of_matrix[key] for key in PRODUCT}
+    (x, matrix), *others = products
+    second = (others[0][0], arguments(others[0][1])) if others else (None, None)
+    constants |= {} if others else dict.fromkeys((f"{key}_2" for key in PRODUCT), 1)
+    blocks, pdl = choose(1, o, matrix), overlaps(growth.h.device)
+    _grown[(triton.cdiv(o, blocks.outputs),)](
+        x, arguments(matrix), *second, growth.h, growth.bias, growth.weight, growth.x, growth.squares, O=o,
+        OUTPUTS=blocks.outputs, **constants, PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
     )  # fmt: skip
 
 
 def project_gated(
     x: Tensor, matrix: PackedMatrix, out: Tensor, *, bias: Tensor | None = None, multiplier: float = 1.0,
-    combed: bool = False, out_combed: bool = False, blocks: PackedBlocks | None = None,
+    combed: bool = False, out_combed: bool = False, blocks: PackedBlocks | None = None, deferred: Deferred | None = None,
 ) -> None:  # fmt: skip
-    """out (b, f) = (U x) · SiLU(multiplier · G x), x (b, d); matrix (2f, d): G's rows, then U's; bias (2f) alike."""
+    """out (b, f) = (U x) · SiLU(multiplier · G x), x (b, d); matrix (2f, d): G's rows, then U's; bias (2f) alike. `deferred`:
+    of the norm that makes x, for one row of 4-bit weights."""
     b, f = x.shape[0], matrix.shape[0] // 2
     blocks = blocks or choose(b, 2 * f, matrix)
     _gated[(triton.cdiv(f, blocks.outputs),)](
-        x, arguments(matrix), bias, multiplier, out, b, x.stride(0), OUT_COMBED=out_combed,
-        **options(x, matrix, f, blocks, 1, combed),
+        x, arguments(matrix), bias, multiplier, out, b, x.stride(0), *of_norm(deferred), OUT_COMBED=out_combed,
+        **options(x, matrix, f, blocks, 1, combed), SQUARES=0 if deferred is None else deferred.squares.numel(),
     )  # fmt: skip
 
 
 def project_convolved(
     x: Tensor, matrix: PackedMatrix, out: Tensor, conv: Convolved, *, scale: Tensor | None = None,
-    bias: Tensor | None = None, combed: bool = False, blocks: PackedBlocks | None = None,
+    bias: Tensor | None = None, combed: bool = False, blocks: PackedBlocks | None = None, deferred: Deferred | None = None,
 ) -> None:  # fmt: skip
     """out (b, o) = scale ∘ (x Wᵀ + bias), of which `conv` takes some on their way, as in `projection.project_convolved`; W's
-    first o rows."""
+    first o rows. `deferred` as above."""
     b, o, (c, k) = x.shape[0], out.shape[1], conv.weight.shape
     assert conv.state.stride() == (c * k, 1, c), "a convolution's state lies tap by tap"
     assert b == 1 or out.is_contiguous()
     blocks = blocks or choose(b, o, matrix)
     _convolved[(triton.cdiv(o, blocks.outputs),)](
         x, arguments(matrix), bias, scale, out, conv.weight, conv.bias, conv.state, conv.active, conv.first, b, x.stride(0),
-        C=c, K=k, **options(x, matrix, o, blocks, 1, combed),
+        *of_norm(deferred), C=c, K=k, **options(x, matrix, o, blocks, 1, combed),
+        SQUARES=0 if deferred is None else deferred.squares.numel(),
     )  # fmt: skip
 
 
@@ -135,6 +172,11 @@ def arguments(matrix: PackedMatrix) -> tuple[Tensor | None, ...]:
     if isinstance(matrix, Matrix8):
         return matrix.codes, matrix.scales, None, None, None, None
     return matrix.codes, matrix.scales, *(matrix.doubled or (None, None, None)), matrix.values
+
+
+def of_norm(deferred: Deferred | None) -> tuple[Tensor | None, float]:
+    """squares and eps in the kernels."""
+    return (None, 0.0) if deferred is None else (deferred.squares, deferred.eps)
 
 
 def options(x: Tensor, matrix: PackedMatrix, outputs: int, blocks: PackedBlocks, splits: int, combed: bool) -> dict[str, Any]:
@@ -175,25 +217,37 @@ def _begin(
     m, split, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr,
     SPAN: tl.constexpr, WARPS: tl.constexpr, AHEAD: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """This program's outputs and all rows; when it returns, the kernel before has ended, but for one row: `row4` waits."""
+    """This program's outputs and all rows."""
     release(PDL)
     o, r = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
     if AHEAD:
         _ahead(m, o, split, O, D * BITS // 8, SPAN * WARPS * BITS)
-    if ROWS > 1:
-        wait(PDL)
     return o, r
 
 
 @triton.jit
+def _row_ahead(
+    m, o, split, O: tl.constexpr, D: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr,
+    EVEN: tl.constexpr,
+):  # fmt: skip
+    """What `_product` of one row begins with; for more rows there is no such thing."""
+    return first_words(m, o, split, O, D, WORDS, SPAN, EVEN) if ROWS == 1 else o
+
+
+@triton.jit
+def scale_of_norm(squares, eps, D: tl.constexpr, SQUARES: tl.constexpr):
+    """1 / √(Σ h² / D + ε) of a deferred norm, 1 if none is. At once: held until the end, the squares would cost registers."""
+    return tl.rsqrt(tl.sum(tl.load(squares + tl.arange(0, SQUARES))) / D + eps) if SQUARES > 0 else 1.0
+
+
+@triton.jit
 def _product(
-    x, m, o, r, b, stride, split, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr,
+    x, m, words, o, r, b, stride, split, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr,
     GROUP: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr,
     WARPS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr,
-    PDL: tl.constexpr,
 ):  # fmt: skip
     if ROWS == 1:
-        y = row4(x, m, o, split, O, D, BLOCK, GROUP, OUTPUTS, WORDS, SPAN, EVEN, COMBED, DECODE, PDL)
+        y = row4(x, m, words, o, split, O, D, BLOCK, GROUP, OUTPUTS, WORDS, SPAN, EVEN, COMBED, DECODE)
     elif BITS == 4:
         y = product4(
             x, m, o, r, b, stride, split, O, D, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE
@@ -212,9 +266,11 @@ def _plain(
 ):  # fmt: skip
     """out = residual + multiplier · (x Wᵀ + bias)."""
     o, r = _begin(m, 0, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
+    words = _row_ahead(m, o, 0, O, D, ROWS, WORDS, SPAN, EVEN)
+    wait(PDL)
     y = _product(
-        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE,
-        PDL,
+        x, m, words, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED,
+        DECODE,
     )  # fmt: skip
     if bias is not None:
         y += of_output(bias, o, O)
@@ -235,45 +291,66 @@ def _parts(
     """parts[split] = x Wᵀ over the columns of this split."""
     split = tl.program_id(1)
     o, r = _begin(m, split, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
+    words = _row_ahead(m, o, split, O, D, ROWS, WORDS, SPAN, EVEN)
+    wait(PDL)
     y = _product(
-        x, m, o, r, b, stride, split, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED,
-        DECODE, PDL,
+        x, m, words, o, r, b, stride, split, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN,
+        COMBED, DECODE,
     )  # fmt: skip
     tl.store(parts + (split * b + r[None, :]) * O + o[:, None], y, mask=(r < b)[None, :] & (o < O)[:, None])
 
 
 @triton.jit
-def _pair(
-    x, m, x_2, m_2, out, O: tl.constexpr, OUTPUTS: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
-    WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr, DECODE: tl.constexpr, D_2: tl.constexpr,
-    BLOCK_2: tl.constexpr, GROUP_2: tl.constexpr, WORDS_2: tl.constexpr, SPAN_2: tl.constexpr, EVEN_2: tl.constexpr,
-    DECODE_2: tl.constexpr, PDL: tl.constexpr,
+def _grown(
+    x, m, x_2, m_2, h, bias, weight, out, squares, O: tl.constexpr, OUTPUTS: tl.constexpr, D: tl.constexpr,
+    BLOCK: tl.constexpr, GROUP: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr,
+    DECODE: tl.constexpr, D_2: tl.constexpr, BLOCK_2: tl.constexpr, GROUP_2: tl.constexpr, WORDS_2: tl.constexpr,
+    SPAN_2: tl.constexpr, EVEN_2: tl.constexpr, DECODE_2: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """out = W x + W' x'."""
+    """h += W x + W₂ x₂ + bias; out = h ∘ weight, combed; squares[program] = Σ h² over its outputs."""
     release(PDL)
-    o = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS)
-    y = row4(x, m, o, 0, O, D, BLOCK, GROUP, OUTPUTS, WORDS, SPAN, EVEN, True, DECODE, PDL)
-    y += row4(x_2, m_2, o, 0, O, D_2, BLOCK_2, GROUP_2, OUTPUTS, WORDS_2, SPAN_2, EVEN_2, True, DECODE_2, PDL)
-    tl.store(out + o[:, None], y, mask=(o < O)[:, None])
+    program = tl.program_id(0)
+    o = program * OUTPUTS + tl.arange(0, OUTPUTS)
+    inside = (o < O)[:, None]
+    words = first_words(m, o, 0, O, D, WORDS, SPAN, EVEN)
+    words_2 = o if x_2 is None else first_words(m_2, o, 0, O, D_2, WORDS_2, SPAN_2, EVEN_2)
+    scale = of_output(weight, o, O)
+    wait(PDL)
+    before = tl.load(h + o[:, None], mask=inside, other=0.0)
+    y = row4(x, m, words, o, 0, O, D, BLOCK, GROUP, OUTPUTS, WORDS, SPAN, EVEN, True, DECODE)
+    if x_2 is not None:
+        y += row4(x_2, m_2, words_2, o, 0, O, D_2, BLOCK_2, GROUP_2, OUTPUTS, WORDS_2, SPAN_2, EVEN_2, True, DECODE_2)
+    if bias is not None:
+        y += of_output(bias, o, O)
+    after = (before.to(tl.float32) + y).to(before.dtype)
+    tl.store(h + o[:, None], after, mask=inside)
+    v = after.to(out.dtype.element_ty).to(tl.float32)  # as `reference.rms_norm` reads it
+    tl.store(out + comb(o, O, True)[:, None], (v * scale).to(out.dtype.element_ty), mask=inside)
+    tl.store(squares + program, tl.sum(tl.where(inside, v * v, 0.0)))
 
 
 @triton.jit
 def _gated(
-    x, m, bias, multiplier, out, b, stride, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr,
-    GROUP: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr,
-    WARPS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr,
-    AHEAD: tl.constexpr, PDL: tl.constexpr, OUT_COMBED: tl.constexpr,
+    x, m, bias, multiplier, out, b, stride, squares, eps, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr,
+    BLOCK: tl.constexpr, GROUP: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr,
+    SPAN: tl.constexpr, WARPS: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr,
+    DECODE: tl.constexpr, AHEAD: tl.constexpr, PDL: tl.constexpr, OUT_COMBED: tl.constexpr, SQUARES: tl.constexpr,
 ):  # fmt: skip
     """out = (U x) · SiLU(multiplier · G x), W (2·O, D) = G over U."""
     o, r = _begin(m, 0, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
+    words = _row_ahead(m, o, 0, O, D, ROWS, WORDS, SPAN, EVEN)
+    wait(PDL)
+    norm = scale_of_norm(squares, eps, D, SQUARES)
     gate = _product(
-        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE,
-        PDL,
+        x, m, words, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED,
+        DECODE,
     )  # fmt: skip
+    words = _row_ahead(m, o + O, 0, 2 * O, D, ROWS, WORDS, SPAN, EVEN)
     y = _product(
-        x, m, o + O, r, b, stride, 0, 2 * O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED,
-        DECODE, PDL,
+        x, m, words, o + O, r, b, stride, 0, 2 * O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN,
+        COMBED, DECODE,
     )  # fmt: skip
+    gate, y = gate * norm, y * norm
     if bias is not None:
         gate += of_output(bias, o, O)
         y += of_output(bias + O, o, O)
@@ -284,22 +361,30 @@ def _gated(
 
 @triton.jit
 def _convolved(
-    x, m, bias, scale, out, conv_weight, conv_bias, state, active, first, b, stride, C: tl.constexpr, K: tl.constexpr,
-    O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, OUTPUTS: tl.constexpr,
-    ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, WARPS: tl.constexpr, STAGES: tl.constexpr,
-    EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr, AHEAD: tl.constexpr, PDL: tl.constexpr,
+    x, m, bias, scale, out, conv_weight, conv_bias, state, active, first, b, stride, squares, eps, C: tl.constexpr,
+    K: tl.constexpr, O: tl.constexpr, D: tl.constexpr, BITS: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    OUTPUTS: tl.constexpr, ROWS: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, WARPS: tl.constexpr,
+    STAGES: tl.constexpr, EVEN: tl.constexpr, COMBED: tl.constexpr, DECODE: tl.constexpr, AHEAD: tl.constexpr,
+    PDL: tl.constexpr, SQUARES: tl.constexpr,
 ):  # fmt: skip
     """out = scale ∘ (x Wᵀ + bias), of which the outputs first … first+C−1 go through the convolution."""
     o, r = _begin(m, 0, O, D, BITS, OUTPUTS, ROWS, SPAN, WARPS, AHEAD, PDL)
+    words = _row_ahead(m, o, 0, O, D, ROWS, WORDS, SPAN, EVEN)
+    wait(PDL)
+    norm = scale_of_norm(squares, eps, D, SQUARES)
+    inside = (o < O)[:, None] & (r < b)[None, :]
+    if ROWS == 1:  # there is room for it, and the product hides the way
+        kept, total, newest, writes = window(state, conv_weight, conv_bias, active, o, r[None, :], inside, first, C, K)
     y = _product(
-        x, m, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED, DECODE,
-        PDL,
+        x, m, words, o, r, b, stride, 0, O, D, BITS, BLOCK, GROUP, OUTPUTS, ROWS, WORDS, SPAN, WARPS, STAGES, EVEN, COMBED,
+        DECODE,
     )  # fmt: skip
+    y *= norm
     if bias is not None:
         y += of_output(bias, o, O)
     if scale is not None:
         y *= of_output(scale, o, O)
-    inside = (o < O)[:, None] & (r < b)[None, :]
-    kept, total, newest, writes = window(state, conv_weight, conv_bias, active, o, r[None, :], inside, first, C, K)
+    if ROWS > 1:
+        kept, total, newest, writes = window(state, conv_weight, conv_bias, active, o, r[None, :], inside, first, C, K)
     y = convolved(y, kept, total, newest, writes, state, o, r[None, :], inside, first, C, K)
     tl.store(out + r[None, :] * O + o[:, None], y.to(out.dtype.element_ty), mask=inside)

@@ -1,4 +1,4 @@
-"""Weight-streaming products of a decode step: b ≤ 64 rows through one weight matrix, at the speed its bytes can be read.
+"""Weight-streaming products of a decode step: b ≤ 128 rows through one weight matrix, at the speed its bytes can be read.
 
 One row runs on the CUDA cores: a program owns a few outputs, has their first weights on the way before the previous kernel
 ends (`launch`), and takes the RMS norm along for free: it sums x² while it streams, and scales the result at the end. More
@@ -34,7 +34,7 @@ from modeling.kernels.triton.rows import (
     window,
 )
 
-MAX_ROWS = 64
+MAX_ROWS = 128
 PROCESSORS = 132  # of an H100 or H200
 SMALL = 2**21  # weights of a matrix that is read in no time
 
@@ -227,6 +227,8 @@ def choose(rows: int, outputs: int, width: int, dtype: torch.dtype, gated: bool 
         return Blocks(32, 32, warps=4, stages=2)
     if gated:
         return Blocks(32, 128 if rows <= 32 else 64, warps=4, stages=4)
+    if rows > 64:
+        return Blocks(64, 64, warps=4, stages=4)
     return Blocks(64, 128, warps=4, stages=3 if rows > 32 else 4)
 
 

@@ -1,7 +1,7 @@
-"""Weight-streaming products for 2 to 64 rows: out = x Wᵀ on tensor cores, each weight read once.
+"""Weight-streaming products for 2 to 128 rows: out = x Wᵀ on tensor cores, each weight read once.
 
 A program owns a block of outputs for all rows. W's tile is the first operand, so that the few rows cost little: they are padded
-to 16, 32 or 64. A norm before the product is a small kernel of its own here (`normed`): many programs would repeat it.
+to 16, 32, 64 or 128. A norm before the product is a small kernel of its own here (`normed`): many programs would repeat it.
 """
 
 # Triton's language is typed by its own compiler.
@@ -15,14 +15,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from modeling.kernels.triton.launch import release, wait
+from modeling.kernels.triton.launch import power_of_two, release, wait
 
 INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 
 
 def padded(rows: int) -> int:
     """Rows as the tensor cores take them."""
-    return 16 if rows <= 16 else 32 if rows <= 32 else 64
+    return max(16, power_of_two(rows))
 
 
 @triton.jit
@@ -146,6 +146,8 @@ def project_parts(
     (splits, b, o), d = parts.shape, weight.shape[1]
     if weight.dtype == torch.float32:
         outputs, columns, stages = 32, 32, 2  # no tensor cores: tiles go through registers
+    elif b > 64:
+        columns //= 2  # so that they need no more shared memory
     span = columns * triton.cdiv(d, splits * columns)
     _rows_parts[(triton.cdiv(o, outputs), splits)](
         x, weight, parts, b, STRIDE=x.stride(0), O=o, D=d, OUTPUTS=outputs, ROWS=padded(b), SPAN=span, COLUMNS=columns,

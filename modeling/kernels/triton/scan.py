@@ -24,7 +24,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from modeling.kernels.triton.launch import cdiv, power_of_two
+from modeling.kernels.triton.launch import cdiv, power_of_two, row_of
+from modeling.padded import PaddedSlots, unpadded
 
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 
@@ -54,7 +55,7 @@ def selective_scan(
     D: Tensor,
     dt_bias: Tensor,
     z: Tensor,
-    state: Tensor | None = None,
+    state: Tensor | PaddedSlots | None = None,
 ) -> Tensor:
     """The twin of `reference.selective_scan`: x, dt, z (b, l, e); A (e, n) fp32; B, C (b, l, n); D, dt_bias (e) → y (b, l, e).
 
@@ -73,23 +74,24 @@ def scan_in_tiles(
     D: Tensor,
     dt_bias: Tensor,
     z: Tensor,
-    state: Tensor | None,
+    state: Tensor | PaddedSlots | None,
     tile: Tile,
 ) -> Tensor:
     """`selective_scan` in tiles of a given shape."""
     x, dt, B, C, z = (t if t.stride(-1) == 1 else t.contiguous() for t in (x, dt, B, C, z))
     (b, length, e), n = x.shape, A.shape[1]
     y = torch.empty((b, length, e), dtype=z.dtype, device=z.device)
-    kept = A if state is None else state  # without a state the kernel looks at none
+    memory, rows = unpadded(state)
+    kept = A if memory is None else memory  # without a state the kernel looks at none
     width = power_of_two(n)
     lanes = min(tile.lanes, width)
     channels = 32 // lanes
     _scan[(cdiv(e, tile.groups * channels), b)](
-        *(x, dt, z, A, B, C, D, dt_bias, kept, y),
+        *(x, dt, z, A, B, C, D, dt_bias, kept, y, rows),
         *(length, e, n),
         *(x.stride(0), x.stride(1), dt.stride(0), dt.stride(1), z.stride(0), z.stride(1)),
         *(B.stride(0), B.stride(1), C.stride(0), C.stride(1)),
-        *(A.stride(0), A.stride(1), 0 if state is None else state.stride(0), kept.stride(-2), kept.stride(-1)),
+        *(A.stride(0), A.stride(1), 0 if memory is None else memory.stride(0), kept.stride(-2), kept.stride(-1)),
         KEPT=state is not None,
         T=tile.tokens,
         M=width // lanes,
@@ -115,6 +117,7 @@ def _scan(
     dt_bias,  # (e)
     kept,  # (b, e, n), in and out
     y,  # (b, l, e), contiguous
+    rows,  # (b, 3), or none: all rows have `length` tokens, and row i of the memory is theirs
     length,
     width,
     states,
@@ -150,9 +153,13 @@ def _scan(
     channel = first + tl.arange(0, G)[None, None, :, None] * E + tl.arange(0, E)[:, None, None, None]
     state = tl.arange(0, M)[None, None, None, :] * K + tl.arange(0, K)[None, :, None, None]
     inside = (channel < width) & (state < states)
+    slot, left = row, length
+    if rows is not None:
+        slot, _, left = row_of(rows, row)
+        inside &= left > 0
     rate = tl.load(A + channel * A_channel + state * A_state, mask=inside, other=0.0) * LOG2_E
     rate = tl.permute(rate, (3, 2, 1, 0))  # M G K E
-    cell = kept + row * kept_row + channel * kept_channel + state * kept_state
+    cell = kept + slot * kept_row + channel * kept_channel + state * kept_state
     if KEPT:
         s = tl.permute(tl.load(cell, mask=inside, other=0.0), (3, 2, 1, 0))
     else:
@@ -165,7 +172,6 @@ def _scan(
     z_tile, y_tile = t[:, None] * z_token + e[None, :], t[:, None] * width + e[None, :]
     B_tile, C_tile = t[:, None] * B_token + n[None, :], t[:, None] * C_token + n[None, :]
 
-    left = length
     live, given = (t < left)[:, None] & on[None, :], (t < left)[:, None] & of_state[None, :]
     x_t = tl.load(x + x_tile, mask=live, other=0.0)
     dt_t = tl.load(dt + dt_tile, mask=live, other=0.0)

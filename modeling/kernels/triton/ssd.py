@@ -28,9 +28,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from modeling.kernels.triton.launch import cdiv, power_of_two
+from modeling.kernels.triton.launch import cdiv, power_of_two, row_of
 from modeling.kernels.triton.mamba1_step import _softplus as softplus
 from modeling.kernels.triton.rows import INTERPRETED, dot
+from modeling.padded import PaddedSlots, unpadded
 
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 NOTHING: tl.constexpr = tl.constexpr(-150.0)  # 2^NOTHING is 0 in fp32: a step need not count for more
@@ -83,7 +84,7 @@ def ssd(
     D: Tensor,
     dt_bias: Tensor,
     dt_limit: tuple[float, float],
-    state: Tensor | None = None,
+    state: Tensor | PaddedSlots | None = None,
 ) -> Tensor:
     """The twin of `reference.ssd`: x (b, l, h, p), dt (b, l, h), B, C (b, l, g, n), state (b, h, p, n) → y (b, l, h, p) fp32.
 
@@ -101,7 +102,7 @@ def ssd_in_chunks(
     D: Tensor,
     dt_bias: Tensor,
     dt_limit: tuple[float, float],
-    state: Tensor | None,
+    state: Tensor | PaddedSlots | None,
     sizes: Sizes,
 ) -> Tensor:
     """`ssd` with its block sizes."""
@@ -113,7 +114,8 @@ def ssd_in_chunks(
     space = torch.empty(b * chunks * q * (3 * h + g * q), dtype=torch.float32, device=device)
     states = torch.empty((b, chunks, h, p, n), dtype=x.dtype, device=device)
     y = torch.empty((b, length, h, p), dtype=torch.float32, device=device)
-    shape = (length, chunks, h, h // g)
+    memory, rows = unpadded(state)
+    shape = (rows, length, chunks, h, h // g)
 
     tile, parts = sizes.scores, cdiv(h, HEADS)
     _prepare[(parts + g * (q // tile) ** 2, chunks, b)](
@@ -121,15 +123,15 @@ def ssd_in_chunks(
         *(n, q, HEADS, tile, min(64, _wide(n))),
         num_warps=4,
     )
-    kept = None if state is None else state.contiguous()
+    kept = None if memory is None else memory.contiguous()
     tp, tn = min(sizes.walk[0], _wide(p)), min(sizes.walk[1], _wide(n))
     _walk[(cdiv(p, tp) * cdiv(n, tn), h, b)](
         *(x, B, space, states, states if kept is None else kept, *shape, *x_strides, *b_strides),
         *(kept is not None, p, n, q, tp, tn, sizes.walk_stages),
         num_warps=sizes.walk_warps,
     )
-    if state is not None and kept is not None and kept is not state:
-        state.copy_(kept)
+    if memory is not None and kept is not None and kept is not memory:
+        memory.copy_(kept)
     ti, tp = sizes.speak[0], min(sizes.speak[1], _wide(p))
     tj, tn = sizes.speak_steps[0], min(sizes.speak_steps[1], _wide(n))
     _speak[(h * cdiv(p, tp), chunks * (q // ti), b)](
@@ -153,6 +155,7 @@ def _prepare(
     B,  # (b, l, g, n)
     C,  # (b, l, g, n)
     space,  # out: Δ · 2^−r, s, 2^r, scores
+    rows,  # (b, 3), or none: all rows have `length` tokens, and row i of the memory is theirs
     length,
     chunks,
     h,
@@ -174,9 +177,11 @@ def _prepare(
     T: tl.constexpr,
     TN: tl.constexpr,
 ):
-    program, chunk, row, rows = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64), tl.num_programs(2)
+    program, chunk, row = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
+    if rows is not None:
+        _, _, length = row_of(rows, row)
     parts = tl.cdiv(h, HEADS)
-    sums, rests, scores = _rooms(space, rows, chunks, h, Q)
+    sums, rests, scores = _rooms(space, tl.num_programs(2), chunks, h, Q)
     first = (chunk * Q).to(tl.int64)
     if program < parts:
         i = program * HEADS + tl.arange(0, HEADS)
@@ -242,6 +247,7 @@ def _walk(
     space,  # Δ · 2^−r, s, 2^r, scores
     states,  # (b, chunks, h, p, n): S before each chunk
     state,  # (b, h, p, n) fp32, in and out
+    rows,
     length,
     chunks,
     h,
@@ -264,6 +270,10 @@ def _walk(
     head, row = tl.program_id(1), tl.program_id(2).to(tl.int64)
     p, n = tl.program_id(0) // TILES * TP + tl.arange(0, TP), tl.program_id(0) % TILES * TN + tl.arange(0, TN)
     inside = (p < P)[:, None] & (n < N)[None, :]
+    slot = row
+    if rows is not None:
+        slot, _, length = row_of(rows, row)
+        inside &= length > 0
     x += row * x_row + head * x_head
     B += row * b_row + head // heads_a_group * b_group
     of_head = (row * h + head) * chunks * Q
@@ -273,7 +283,7 @@ def _walk(
     rests += of_head
     to = states + (row * chunks * h + head) * (P * N) + (p[:, None] * N + n[None, :])
     s = tl.zeros((TP, TN), tl.float32)
-    at = state + (row * h + head) * (P * N) + (p[:, None] * N + n[None, :])
+    at = state + (slot * h + head) * (P * N) + (p[:, None] * N + n[None, :])
     if KEPT:
         s = tl.load(at, mask=inside, other=0.0)
     if INTERPRETED:  # there, no range is made of an argument
@@ -314,6 +324,7 @@ def _speak(
     space,  # Δ · 2^−r, s, 2^r, scores
     states,  # (b, chunks, h, p, n)
     y,  # (b, l, h, p) fp32
+    rows,
     length,
     chunks,
     h,
@@ -339,6 +350,9 @@ def _speak(
     group = head // heads_a_group
     p, i = tl.program_id(0) % TILES * TP + tl.arange(0, TP), tile * TI + tl.arange(0, TI)
     first = (chunk * Q).to(tl.int64)
+    wide = length  # of y
+    if rows is not None:
+        _, _, length = row_of(rows, row)
     real = (first + i < length)[:, None]
     x += row * x_row + head * x_head + first * x_token
     C += row * c_row + group * c_group + first * c_token
@@ -370,7 +384,7 @@ def _speak(
 
     own = tl.load(x + (i[:, None] * x_token + p[None, :]), mask=real & (p < P)[None, :], other=0.0).to(tl.float32)
     acc = acc * tl.load(rests + of_head + i)[:, None] + tl.load(D + head).to(tl.float32) * own
-    to = y + ((row * length + first) * h + head) * P + (i[:, None] * (h * P) + p[None, :])
+    to = y + ((row * wide + first) * h + head) * P + (i[:, None] * (h * P) + p[None, :])
     tl.store(to, acc, mask=real & (p < P)[None, :])
 
 

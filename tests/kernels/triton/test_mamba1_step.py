@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from modeling.kernels.packed import Packed4
 
 mamba1_step = pytest.importorskip("modeling.kernels.triton.mamba1_step")
 nf4 = pytest.importorskip("modeling.kernels.triton.nf4")
+products = pytest.importorskip("modeling.kernels.triton.packed")
 projection = pytest.importorskip("modeling.kernels.triton.projection")
 
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 2e-3}  # the interpreter cuts bfloat16 off
@@ -91,7 +94,8 @@ def test_row(shape: tuple[int, int, int], dtype: torch.dtype, biased: bool, devi
 @pytest.mark.parametrize(("e", "d", "comb"), [(48, 96, True), (70, 160, False), (37, 1184, False)])
 @pytest.mark.parametrize("biased", [True, False])
 def test_row_gated(e: int, d: int, comb: bool, biased: bool, device: torch.device) -> None:
-    """The same with a packed in_proj, whose z is made beside x_proj: channels that fill no program, rows that take turns."""
+    """The same with a packed in_proj, whose z is made beside x_proj, of what is normed or (without a bias) has yet to be:
+    channels that fill no program, rows that take turns."""
     functional = pytest.importorskip("bitsandbytes.functional", reason="no bitsandbytes: pip install '.[quant]' brings it")
     m, generator = mixer(e, 5, 8, torch.float32, device), torch.Generator().manual_seed(d)
     weight, bias = torch.randn(2 * e, d, generator=generator) * d**-0.5, torch.randn(2 * e, generator=generator).to(device)
@@ -101,6 +105,9 @@ def test_row_gated(e: int, d: int, comb: bool, biased: bool, device: torch.devic
     u = torch.randn(1, d, generator=generator).to(device)
     z = u.double() @ packed.dequantized(torch.float32).double().T[:, e:] + (bias[e:] if biased else 0)
     gate = mamba1_step.PackedGate(nf4.combed(u), nf4.Matrix4.of(packed), bias if biased else None)
+    if not biased:
+        gate = replace(gate, deferred=products.Deferred(torch.tensor([2.0, 0.5, 0.0, 1.0], device=device), 0.25))
+        z /= (3.5 / d + 0.25) ** 0.5
     state = torch.randn(1, e, 8, generator=generator).to(device)
     expected_state, flag = state.double(), torch.ones(1, dtype=torch.int32, device=device)
     scratch = mamba1_step.Scratch.empty(1, m)

@@ -147,16 +147,41 @@ def test_a_row(d: int, block: int, doubled: bool, comb: bool, device: torch.devi
             assert error(parts.sum(0), expected) < 1e-6
 
 
-@pytest.mark.parametrize("widths", [(96, 1184), (1024, 64), (64, 64)], ids=str)
-def test_a_pair(widths: tuple[int, int], device: torch.device) -> None:
-    """Two products of one row each in one sum: of other widths, blocks and scales, with outputs that fill no program."""
-    o, out = 7, poisoned(1, 7, dtype=torch.float32, device=device)
-    first, second = (
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("widths", [(96, 1184), (1024, 64), (64,)], ids=str)
+def test_growth(widths: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
+    """One product, or two of other widths, blocks and scales, added to a row; the norm that this begins is ended by the two
+    kinds of products that read it."""
+    o, eps = 160, 1e-2
+    matrices = [
         packed(o, d, device, seed=d, doubled=i == 0, block=(32, 64)[i % 2] if d % 64 == 0 else 32) for i, d in enumerate(widths)
-    )
-    x, x2 = (random(1, d, seed=3 + i, dtype=torch.float32, device=device) for i, d in enumerate(widths))
-    products.project_pair((nf4.combed(x), nf4.Matrix4.of(first)), (nf4.combed(x2), nf4.Matrix4.of(second)), out)
-    assert error(out, multiply(x, first, torch.float32) + multiply(x2, second, torch.float32)) < 1e-6
+    ]
+    xs = [random(1, d, seed=3 + i, dtype=dtype, device=device) for i, d in enumerate(widths)]
+    h, bias = (random(*shape, seed=5, dtype=torch.float32, device=device, scale=0.1) for shape in ((1, o), (o,)))
+    weight = random(o, seed=6, dtype=dtype, device=device)
+    terms = [multiply(x, matrix, torch.float32) for x, matrix in zip(xs, matrices, strict=True)]
+    expected = h.double() + bias.double() + sum(terms)
+    readers = [nf4.Matrix4.of(matrix) for matrix in matrices]
+    x = poisoned(1, o, dtype=dtype, device=device)
+    growth = products.Growth(h, bias, weight, x, products.Growth.no_squares(readers[0]))
+    products.project_grown([(nf4.combed(x), reader) for x, reader in zip(xs, readers, strict=True)], growth)
+    assert error(h, expected) < 1e-6
+    h = h.to(dtype).double()
+    assert error(x, nf4.combed(h * weight.double())) < TOLERANCE[dtype]
+
+    deferred, normed = products.Deferred(growth.squares, eps), reference.rms_norm(h, weight.double(), eps)
+    matrix, f = packed(80, o, device, block=32), 40
+    both = multiply(normed, matrix, torch.float32)
+    out = poisoned(1, f, dtype=torch.float32, device=device)
+    products.project_gated(x, nf4.Matrix4.of(matrix), out, multiplier=0.6, combed=True, deferred=deferred)
+    assert error(out, both[:, f:] * F.silu(0.6 * both[:, :f])) < TOLERANCE[dtype]
+    out = poisoned(1, 80, dtype=torch.float32, device=device)
+    active = torch.ones(1, dtype=torch.int32, device=device)
+    state = torch.zeros(1, 2, 8, device=device).mT  # taps apart
+    conv = projection.Convolved(8, random(8, 2, seed=7, dtype=torch.float32, device=device), None, state, active)
+    products.project_convolved(x, nf4.Matrix4.of(matrix), out, conv, combed=True, deferred=deferred)
+    both[:, 8:16] = F.silu(both[:, 8:16] * conv.weight[:, 1])
+    assert error(out, both) < TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
