@@ -293,23 +293,23 @@ class FalconH1Step:
         """All layers for one row through 4-bit weights, with no kernel for their norms but the first; multipliers as below."""
         gate, down = self.multipliers.mlp
         self._normed(self.layers[0].norm.weight, self.layers[0].norm.eps, self.layers[0].inputs)
-        norms = (*(layer.norm for layer in self.layers[1:]), self.norm)
+        followers = (*((layer.norm, layer.inputs) for layer in self.layers[1:]), (self.norm, self.head))
         deferred = None
-        for layer, norm in zip(self.layers, norms, strict=True):
+        for layer, (norm, reader) in zip(self.layers, followers, strict=True):
             inputs, ssm_out, attention_out, gate_up, out = layer.matrices
             assert isinstance(ssm_out, Matrix4) and isinstance(attention_out, Matrix4) and isinstance(out, Matrix4)
             matrix.project_convolved(
-                self.u, inputs, self.projected, layer.conv, scale=layer.scale, bias=layer.inputs_bias, combed=True,
-                deferred=deferred,
+                self.u, inputs, self.projected, layer.conv, scale=layer.scale, bias=layer.inputs_bias,
+                combed=combs(inputs, 1), deferred=deferred,
             )  # fmt: skip
             self._mix(layer)
-            growth = Growth(self.h, layer.added.mixers_bias, layer.added.norm, self.u, squares)
+            growth = Growth(self.h, layer.added.mixers_bias, layer.added.norm, self.u, squares, combs(gate_up, 1))
             packed.project_grown(((self.mixed, ssm_out), (self.attended, attention_out)), growth)
             matrix.project_gated(
-                self.u, gate_up, self.gated, bias=layer.added.gate_up_bias, multiplier=gate / down, combed=True,
-                out_combed=True, deferred=Deferred(squares, layer.mlp_norm.eps),
+                self.u, gate_up, self.gated, bias=layer.added.gate_up_bias, multiplier=gate / down,
+                combed=combs(gate_up, 1), out_combed=combs(out, 1), deferred=Deferred(squares, layer.mlp_norm.eps),
             )  # fmt: skip
-            growth = Growth(self.h, layer.added.down_bias, norm.weight, self.u, squares)
+            growth = Growth(self.h, layer.added.down_bias, norm.weight, self.u, squares, combs(reader, 1))
             packed.project_grown(((self.gated, out),), growth)
             deferred = Deferred(squares, norm.eps)
         self._headed()

@@ -152,10 +152,11 @@ class FalconMambaStep:
         """All layers for one row through 4-bit weights, with no kernel for their norms but the first."""
         self._normed(self.layers[0].norm, self.layers[0].in_proj)
         deferred = None
-        for layer, norm in zip(self.layers, (*(layer.norm for layer in self.layers[1:]), self.norm), strict=True):
+        followers = (*((layer.norm, layer.in_proj) for layer in self.layers[1:]), (self.norm, self.head))
+        for layer, (norm, reader) in zip(self.layers, followers, strict=True):
             assert isinstance(layer.out_proj, Matrix4)
-            self._row_packed(layer, True, True, deferred)
-            growth = Growth(self.h, layer.out_bias, norm.weight, self.u, squares)
+            self._row_packed(layer, combs(layer.in_proj, 1), combs(layer.out_proj, 1), deferred)
+            growth = Growth(self.h, layer.out_bias, norm.weight, self.u, squares, combs(reader, 1))
             packed.project_grown(((self.y, layer.out_proj),), growth)
             deferred = Deferred(squares, norm.eps)
         combed = self._normed(self.norm, self.head)
@@ -181,7 +182,7 @@ class FalconMambaStep:
     def _row_packed(self, layer: _Layer, combed: bool, out_combed: bool, deferred: Deferred | None = None) -> None:
         """in_proj, the recurrence and the gate for one row, u being there; z is made beside x_proj if the kernels can."""
         out, gate = self.xz, None
-        if isinstance(layer.in_proj, Matrix4) and mamba1_step.takes_gate(layer.recurrence):
+        if isinstance(layer.in_proj, Matrix4) and combs(layer.in_proj, 1) and mamba1_step.takes_gate(layer.recurrence):
             out, gate = self.xz[:, : self.y.shape[1]], PackedGate(self.u, layer.in_proj, layer.in_bias, deferred)
         matrix.project_convolved(
             self.u, layer.in_proj, out, layer.conv, bias=layer.in_bias, combed=combed, deferred=deferred

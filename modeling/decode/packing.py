@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from modeling.kernels.cuda import packed4
 from modeling.kernels.packed import Packed, Packed4, Packed8, Scales8
 from modeling.kernels.triton.int8 import Matrix8
 from modeling.kernels.triton.matrix import Matrix
@@ -31,7 +32,8 @@ def matrix_of(*linears: nn.Module, dtype: torch.dtype) -> Matrix:
     scales = laid_together(*(_part(linear, "SCB" if codes.dtype == torch.int8 else "weight.absmax") for linear in linears))
     if codes.dtype == torch.int8:
         return Matrix8(codes, scales)
-    return _joined([Matrix4.of(cast(Packed4, _packed(linear))) for linear in linears], codes, scales)
+    whole = _joined([Matrix4.of(cast(Packed4, _packed(linear))) for linear in linears], codes, scales)
+    return replace(whole, rows=packed4.most_rows(whole, dtype))
 
 
 def _joined(parts: Sequence[Matrix4], codes: Tensor, scales: Tensor) -> Matrix4:

@@ -26,7 +26,7 @@ FUSED = 16  # rows
 
 def combs(matrix: Matrix, rows: int) -> bool:
     """Whether the products of so many rows with this matrix want their activations combed."""
-    return isinstance(matrix, Matrix4) and rows <= FUSED
+    return isinstance(matrix, Matrix4) and matrix.rows < rows <= FUSED
 
 
 def _read(matrix: Matrix, x: Tensor) -> Matrix:

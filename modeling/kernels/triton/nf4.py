@@ -39,7 +39,8 @@ from modeling.kernels.triton.rows import dot
 @dataclass(frozen=True, slots=True)
 class Matrix4:
     """A `Packed4` (o, d) as the kernels read it: `codes` (o, d / 8) int32, 8 in each; `scales` (o · d / block) fp32, or uint8
-    with `doubled` = (values (256), absmax (groups), mean (groups)) in fp32, `group` scales to each; `table` has the values."""
+    with `doubled` = (values (256), absmax (groups), mean (groups)) in fp32, `group` scales to each; `table` has the values. Up
+    to so many `rows` are for the kernels of `kernels.cuda`."""
 
     codes: Tensor
     scales: Tensor
@@ -49,6 +50,7 @@ class Matrix4:
     shape: tuple[int, int]
     block: int
     group: int = 256
+    rows: int = 0
 
     @classmethod
     def of(cls, packed: Packed4) -> Matrix4:

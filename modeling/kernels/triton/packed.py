@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from modeling.kernels.cuda import packed4
 from modeling.kernels.triton.int8 import Matrix8, product8
 from modeling.kernels.triton.launch import overlaps, release, wait
 from modeling.kernels.triton.nf4 import Matrix4, decoder, first_words, product4, row4, unscaled
@@ -28,7 +29,7 @@ from modeling.kernels.triton.projection import PROCESSORS, Convolved
 from modeling.kernels.triton.rows import comb, convolved, of_output, silu, window
 
 PackedMatrix = Matrix4 | Matrix8
-PRODUCT = ("D", "BLOCK", "GROUP", "WORDS", "SPAN", "EVEN", "DECODE")  # constants of `row4`
+PRODUCT = ("D", "BLOCK", "GROUP", "WORDS", "SPAN", "EVEN", "COMBED", "DECODE")  # constants of `row4`
 AHEAD = True  # ask for weights while the kernel before still runs
 
 
@@ -78,13 +79,15 @@ class Deferred:
 @dataclass(frozen=True, slots=True)
 class Growth:
     """Where a row h (1, o) is kept that grows by what is worked out, plus bias (o) or none, and what the next norm, of weight
-    (o), needs of it: x (1, o) = h ∘ weight, combed, and its squares as `Deferred` has them, 0 wherever no program writes."""
+    (o), needs of it: x (1, o) = h ∘ weight, `combed` or not, and its squares as `Deferred` has them, 0 wherever no program
+    writes."""
 
     h: Tensor
     bias: Tensor | None
     weight: Tensor
     x: Tensor
     squares: Tensor
+    combed: bool
 
     @staticmethod
     def no_squares(matrix: Matrix4) -> Tensor:
@@ -103,6 +106,9 @@ def project(
     Here and below: x and `matrix` have one dtype to meet in, that of x; rows of x may lie apart; `combed`: x is (`nf4.combed`).
     """
     b, o = x.shape[0], matrix.shape[0]
+    if blocks is None and _elsewhere(matrix, b):
+        packed4.project(x, matrix, out, bias=bias, multiplier=multiplier, residual=residual)
+        return
     blocks = blocks or choose(b, o, matrix)
     _plain[(triton.cdiv(o, blocks.outputs),)](
         x, arguments(matrix), bias, multiplier, residual, out, b, x.stride(0), **options(x, matrix, o, blocks, 1, combed)
@@ -114,6 +120,9 @@ def project_parts(
 ) -> None:  # fmt: skip
     """parts (s, b, o) fp32 of x Wᵀ, each over its share of the columns: Σ parts is the product."""
     splits, b, o = parts.shape
+    if blocks is None and _elsewhere(matrix, b):
+        packed4.project_parts(x, matrix, parts)
+        return
     blocks = blocks or choose(b, o, matrix, splits)
     _parts[(triton.cdiv(o, blocks.outputs), splits)](
         x, arguments(matrix), parts, b, x.stride(0), **options(x, matrix, o, blocks, splits, combed)
@@ -121,10 +130,14 @@ def project_parts(
 
 
 def project_grown(products: Sequence[tuple[Tensor, Matrix4]], growth: Growth) -> None:
-    """h += Σ x Wᵀ + bias over one or two products of one row each, x combed, and the beginning of the norm of h."""
+    """h += Σ x Wᵀ + bias over one or two products of one row each, x combed if its matrix has that, and the beginning of the
+    norm of h."""
+    if all(_elsewhere(matrix, 1) for _, matrix in products) and len({matrix.doubled is None for _, matrix in products}) == 1:
+        packed4.project_grown(products, growth)
+        return
     o, constants = growth.h.shape[1], dict[str, Any]()
     for name, (x, matrix) in zip(("", "_2"), products, strict=False):
-        of_matrix = options(x, matrix, o, choose(1, o, matrix), 1, True)
+        of_matrix = options(x, matrix, o, choose(1, o, matrix), 1, matrix.rows == 0)
         constants |= {f"{key}{name}": of_matrix[key] for key in PRODUCT}
     (x, matrix), *others = products
     second = (others[0][0], arguments(others[0][1])) if others else (None, None)
@@ -132,7 +145,7 @@ def project_grown(products: Sequence[tuple[Tensor, Matrix4]], growth: Growth) ->
     blocks, pdl = choose(1, o, matrix), overlaps(growth.h.device)
     _grown[(triton.cdiv(o, blocks.outputs),)](
         x, arguments(matrix), *second, growth.h, growth.bias, growth.weight, growth.x, growth.squares, O=o,
-        OUTPUTS=blocks.outputs, **constants, PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
+        OUTPUTS=blocks.outputs, OUT_COMBED=growth.combed, **constants, PDL=pdl, num_warps=blocks.warps, launch_pdl=pdl,
     )  # fmt: skip
 
 
@@ -143,6 +156,9 @@ def project_gated(
     """out (b, f) = (U x) · SiLU(multiplier · G x), x (b, d); matrix (2f, d): G's rows, then U's; bias (2f) alike. `deferred`:
     of the norm that makes x, for one row of 4-bit weights."""
     b, f = x.shape[0], matrix.shape[0] // 2
+    if blocks is None and _elsewhere(matrix, b):
+        packed4.project_gated(x, matrix, out, bias=bias, multiplier=multiplier, out_combed=out_combed, deferred=deferred)
+        return
     blocks = blocks or choose(b, 2 * f, matrix)
     _gated[(triton.cdiv(f, blocks.outputs),)](
         x, arguments(matrix), bias, multiplier, out, b, x.stride(0), *of_norm(deferred), OUT_COMBED=out_combed,
@@ -159,12 +175,20 @@ def project_convolved(
     b, o, (c, k) = x.shape[0], out.shape[1], conv.weight.shape
     assert conv.state.stride() == (c * k, 1, c), "a convolution's state lies tap by tap"
     assert b == 1 or out.is_contiguous()
+    if blocks is None and _elsewhere(matrix, b):
+        packed4.project_convolved(x, matrix, out, conv, scale=scale, bias=bias, deferred=deferred)
+        return
     blocks = blocks or choose(b, o, matrix)
     _convolved[(triton.cdiv(o, blocks.outputs),)](
         x, arguments(matrix), bias, scale, out, conv.weight, conv.bias, conv.state, conv.active, conv.first, b, x.stride(0),
         *of_norm(deferred), C=c, K=k, **options(x, matrix, o, blocks, 1, combed),
         SQUARES=0 if deferred is None else deferred.squares.numel(),
     )  # fmt: skip
+
+
+def _elsewhere(matrix: PackedMatrix, rows: int) -> TypeGuard[Matrix4]:
+    """Whether so many rows are for `kernels.cuda`."""
+    return isinstance(matrix, Matrix4) and rows <= matrix.rows
 
 
 def arguments(matrix: PackedMatrix) -> tuple[Tensor | None, ...]:
@@ -302,12 +326,13 @@ def _parts(
 
 @triton.jit
 def _grown(
-    x, m, x_2, m_2, h, bias, weight, out, squares, O: tl.constexpr, OUTPUTS: tl.constexpr, D: tl.constexpr,
-    BLOCK: tl.constexpr, GROUP: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr,
-    DECODE: tl.constexpr, D_2: tl.constexpr, BLOCK_2: tl.constexpr, GROUP_2: tl.constexpr, WORDS_2: tl.constexpr,
-    SPAN_2: tl.constexpr, EVEN_2: tl.constexpr, DECODE_2: tl.constexpr, PDL: tl.constexpr,
+    x, m, x_2, m_2, h, bias, weight, out, squares, O: tl.constexpr, OUTPUTS: tl.constexpr, OUT_COMBED: tl.constexpr,
+    D: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, WORDS: tl.constexpr, SPAN: tl.constexpr, EVEN: tl.constexpr,
+    COMBED: tl.constexpr, DECODE: tl.constexpr, D_2: tl.constexpr, BLOCK_2: tl.constexpr, GROUP_2: tl.constexpr,
+    WORDS_2: tl.constexpr, SPAN_2: tl.constexpr, EVEN_2: tl.constexpr, COMBED_2: tl.constexpr, DECODE_2: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
-    """h += W x + W₂ x₂ + bias; out = h ∘ weight, combed; squares[program] = Σ h² over its outputs."""
+    """h += W x + W₂ x₂ + bias; out = h ∘ weight, combed or not; squares[program] = Σ h² over its outputs."""
     release(PDL)
     program = tl.program_id(0)
     o = program * OUTPUTS + tl.arange(0, OUTPUTS)
@@ -317,15 +342,15 @@ def _grown(
     scale = of_output(weight, o, O)
     wait(PDL)
     before = tl.load(h + o[:, None], mask=inside, other=0.0)
-    y = row4(x, m, words, o, 0, O, D, BLOCK, GROUP, OUTPUTS, WORDS, SPAN, EVEN, True, DECODE)
+    y = row4(x, m, words, o, 0, O, D, BLOCK, GROUP, OUTPUTS, WORDS, SPAN, EVEN, COMBED, DECODE)
     if x_2 is not None:
-        y += row4(x_2, m_2, words_2, o, 0, O, D_2, BLOCK_2, GROUP_2, OUTPUTS, WORDS_2, SPAN_2, EVEN_2, True, DECODE_2)
+        y += row4(x_2, m_2, words_2, o, 0, O, D_2, BLOCK_2, GROUP_2, OUTPUTS, WORDS_2, SPAN_2, EVEN_2, COMBED_2, DECODE_2)
     if bias is not None:
         y += of_output(bias, o, O)
     after = (before.to(tl.float32) + y).to(before.dtype)
     tl.store(h + o[:, None], after, mask=inside)
     v = after.to(out.dtype.element_ty).to(tl.float32)  # as `reference.rms_norm` reads it
-    tl.store(out + comb(o, O, True)[:, None], (v * scale).to(out.dtype.element_ty), mask=inside)
+    tl.store(out + comb(o, O, OUT_COMBED)[:, None], (v * scale).to(out.dtype.element_ty), mask=inside)
     tl.store(squares + program, tl.sum(tl.where(inside, v * v, 0.0)))
 
 

@@ -163,7 +163,7 @@ def test_growth(widths: tuple[int, ...], dtype: torch.dtype, device: torch.devic
     expected = h.double() + bias.double() + sum(terms)
     readers = [nf4.Matrix4.of(matrix) for matrix in matrices]
     x = poisoned(1, o, dtype=dtype, device=device)
-    growth = products.Growth(h, bias, weight, x, products.Growth.no_squares(readers[0]))
+    growth = products.Growth(h, bias, weight, x, products.Growth.no_squares(readers[0]), True)
     products.project_grown([(nf4.combed(x), reader) for x, reader in zip(xs, readers, strict=True)], growth)
     assert error(h, expected) < 1e-6
     h = h.to(dtype).double()
