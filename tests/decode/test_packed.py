@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from modeling.config import parse_config
 from modeling.decode.inputs import StepInputs
@@ -24,6 +25,7 @@ attention_step = pytest.importorskip("modeling.kernels.triton.attention_step")
 nf4 = pytest.importorskip("modeling.kernels.triton.nf4")
 products = pytest.importorskip("modeling.kernels.triton.packed")
 matrices = pytest.importorskip("modeling.kernels.triton.matrix")
+packed4 = pytest.importorskip("modeling.kernels.cuda.packed4")
 
 MAMBA: dict[str, Any] = {
     "model_type": "falcon_mamba", "vocab_size": 61, "hidden_size": 64, "state_size": 16, "num_hidden_layers": 1,
@@ -187,6 +189,91 @@ def test_many_rows_of_matrices_made_plain(
 ) -> None:
     monkeypatch.setattr(matrices, "FUSED", 2)
     check(draw(fields, FORMS[form], torch.float32, device, ("lm_head",)), 3, device, steps=1)
+
+
+class TensorCores:
+    """What `kernels.cuda.packed4` does, in torch: where there is no such device, who calls it and how can still be wrong."""
+
+    @staticmethod
+    def product(x: Tensor, matrix: Any) -> Tensor:
+        codes = matrix.codes.view(torch.uint8).flatten()
+        plain = Packed4(codes, matrix.plain_scales(), matrix.values, matrix.shape, matrix.block)
+        return x.float() @ plain.dequantized(torch.float32).T
+
+    @classmethod
+    def project(cls, x: Tensor, matrix: Any, out: Tensor, *, bias: Any, multiplier: float, residual: Any) -> None:
+        y = multiplier * (cls.product(x, matrix) + (0 if bias is None else bias))
+        out.copy_(y if residual is None else residual + y)
+
+    @classmethod
+    def project_parts(cls, x: Tensor, matrix: Any, parts: Tensor) -> None:
+        parts.zero_()[0] = cls.product(x, matrix)
+
+    @classmethod
+    def normed(cls, x: Tensor, matrix: Any, bias: Any, deferred: Any) -> Tensor:
+        y = cls.product(x, matrix)
+        if deferred is not None:
+            y *= (deferred.squares.sum() / x.shape[1] + deferred.eps).rsqrt()
+        return y if bias is None else y + bias
+
+    @classmethod
+    def project_convolved(cls, x: Tensor, matrix: Any, out: Tensor, conv: Any, *, scale: Any, bias: Any, deferred: Any) -> None:
+        y = cls.normed(x, matrix, bias, deferred)[:, : out.shape[1]]
+        y = y if scale is None else y * scale
+        of_conv = slice(conv.first, conv.first + conv.weight.shape[0])
+        window = torch.cat((conv.state[: len(x), :, 1:], y[:, of_conv, None]), 2)
+        active = conv.active[: len(x), None, None] != 0
+        conv.state[: len(x)] = torch.where(active, window, conv.state[: len(x)])
+        total = (window * conv.weight).sum(2) + (0 if conv.bias is None else conv.bias)
+        y[:, of_conv] = F.silu(total)
+        out.copy_(y)
+
+    @classmethod
+    def project_gated(
+        cls, x: Tensor, matrix: Any, out: Tensor, *, bias: Any, multiplier: float, out_combed: bool, deferred: Any
+    ) -> None:
+        gate, up = cls.normed(x, matrix, bias, deferred).chunk(2, 1)
+        y = up * F.silu(multiplier * gate)
+        out.copy_(nf4.combed(y) if out_combed else y)
+
+    @classmethod
+    def project_grown(cls, products: Any, growth: Any) -> None:
+        for x, matrix in products:
+            growth.h.add_(cls.product(x, matrix))
+        if growth.bias is not None:
+            growth.h.add_(growth.bias)
+        y = growth.h * growth.weight
+        growth.x.copy_(nf4.combed(y) if growth.combed else y)
+        growth.squares[0] = (growth.h**2).sum()
+
+
+@pytest.mark.parametrize("plain", [("lm_head",), (), ("out_proj", "down_proj"), ("x_proj", "dt_proj", "up_proj")], ids=str)
+@pytest.mark.parametrize(("rows", "fields"), [(1, MAMBA), (3, MAMBA), (1, H1), (3, H1)], ids=["m1", "m3", "h1", "h3"])
+def test_the_way_to_the_tensor_cores(
+    rows: int, fields: dict[str, Any], plain: tuple[str, ...], device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All products there, and those of wide matrices only, beside others that want their activations combed."""
+    for name in ("project", "project_parts", "project_convolved", "project_gated", "project_grown"):
+        monkeypatch.setattr(packed4, name, getattr(TensorCores, name))
+    for least in (0, 65):
+        monkeypatch.setattr(packed4, "most_rows", lambda matrix, _, least=least: 16 if matrix.shape[1] >= least else 0)
+        check(draw(fields, FORMS["nf4, doubled"], torch.float32, device, plain), rows, device, steps=2)
+
+
+WIDE = {"hidden_size": 256, "intermediate_size": 512, "mamba_d_ssm": 256, "mamba_d_head": 64, "head_dim": 32}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("form", ["nf4", "nf4, doubled"])
+@pytest.mark.parametrize("rows", [1, 3, 16])
+@pytest.mark.parametrize("fields", [MAMBA, H1], ids=["falcon_mamba", "falcon_h1"])
+def test_tensor_cores(fields: dict[str, Any], rows: int, form: str) -> None:
+    device = torch.device("cuda")
+    wide = {name: width for name, width in WIDE.items() if name in fields}
+    for plain in ((), ("x_proj", "dt_proj", "lm_head")):
+        model = draw(fields | wide, FORMS[form], torch.bfloat16, device, plain)
+        assert packing.matrix_of(next(m for m in model.modules() if isinstance(m, PackedLinear)), dtype=torch.bfloat16).rows
+        check(model, rows, device)
 
 
 @pytest.mark.parametrize("form", list(FORMS))
