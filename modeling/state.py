@@ -272,6 +272,7 @@ class ModelState:
         self.slots = self.mamba[0].conv.shape[0]
         self.lengths = [0] * self.slots
         self.pages: list[list[int]] = [[] for _ in range(self.slots)]
+        self._left: dict[int, weakref.ref[Snapshot]] = {}  # empty slots whose memory is still what a snapshot was taken of
 
     @property
     def nbytes(self) -> int:
@@ -284,11 +285,24 @@ class ModelState:
         for block in self._slots(slot, slot + 1):
             block.zero_()
         self._set(slot, 0, [])
+        self._left.pop(slot, None)
+
+    def leave(self, slot: int, snapshot: Snapshot) -> None:
+        """Empty a slot of which `snapshot` was just taken. Whoever brings that back to this slot before anything else happens
+        to it finds its memory there, and nothing is copied."""
+        self._set(slot, 0, [])
+        self._left[slot] = weakref.ref(snapshot)
+
+    def _enter(self, slot: int) -> None:
+        """Make sure that an empty slot is one: it goes on from there."""
+        if slot in self._left:
+            self.reset(slot)
 
     def move(self, source: int, target: int) -> None:
         """Let `target` continue the sequence of `source`, and empty `source`. Its own sequence is forgotten."""
         if source == target:
             return
+        self._enter(source)
         self._copy(source, target)
         self._set(target, self.lengths[source], self.pages[source], share=True)  # what is reserved goes along
         self.reset(source)
@@ -297,11 +311,13 @@ class ModelState:
         """Make `target` a second record of the sequence in `source`; the two go on independently."""
         if source == target:
             return
+        self._enter(source)
         self._copy(source, target)
         self._set(target, self.lengths[source], self._used(source), share=True)
 
     def snapshot(self, slot: int) -> Snapshot:
         """A copy of a slot that `restore` can bring back, into any slot and any number of times. It lies in host memory."""
+        self._enter(slot)
         blocks = [block.to_host() for block in self._slots(slot, slot + 1)]
         return Snapshot(self.lengths[slot], blocks, self._used(slot), self.pool)
 
@@ -312,8 +328,10 @@ class ModelState:
         """
         if snapshot.pool is not self.pool:
             raise StateRefused("this snapshot was taken of another memory", "feed its tokens again instead")
-        for block, saved in zip(self._slots(slot, slot + 1), snapshot.blocks, strict=True):
-            block.copy_(saved)
+        left = self._left.pop(slot, None)
+        if left is None or left() is not snapshot:
+            for block, saved in zip(self._slots(slot, slot + 1), snapshot.blocks, strict=True):
+                block.copy_(saved)
         self._set(slot, snapshot.length, snapshot.pages, share=True)
 
     def adopt(self, tensors: Mapping[str, Tensor], length: int) -> Snapshot:
@@ -360,6 +378,7 @@ class ModelState:
 
     def _copy(self, source: int, target: int) -> None:
         """The recurrent memory of one slot into another."""
+        self._left.pop(target, None)
         for block, other in zip(self._slots(target, target + 1), self._slots(source, source + 1), strict=True):
             block.copy_(other)
 
@@ -461,6 +480,8 @@ class ModelState:
     def _reserve_all(self, slots: range, lengths: Sequence[int]) -> None:
         """`reserve`, for so many tokens in each."""
         before = [len(self.pages[slot]) for slot in slots]
+        for slot in slots:
+            self._enter(slot)
         try:
             for slot, length in zip(slots, lengths, strict=True):
                 self._reserve(slot, length)

@@ -235,6 +235,65 @@ def test_restoring_a_slots_own_snapshot_undoes(random: Random) -> None:
     check_books(state, [snapshot])
 
 
+def left(random: Random, pages: int | None) -> tuple[ModelState, Snapshot, Tokens]:
+    """A slot that was left with a snapshot, which from then on is worth nothing by itself."""
+    state, tokens = make_state(2, pages), draw(random, PAGE + 3)
+    feed(state, 0, [tokens])
+    snapshot = state.snapshot(0)
+    for block in snapshot.blocks:
+        block.copy_(MambaState(torch.full_like(block.conv, torch.nan), torch.full_like(block.ssm, torch.nan)))
+    state.leave(0, snapshot)
+    assert state.lengths[0] == 0 and not state.pages[0]
+    return state, snapshot, tokens
+
+
+@pytest.mark.parametrize("pages", [None, 6])
+def test_what_a_slot_was_left_with_is_still_there(pages: int | None, random: Random) -> None:
+    """Nothing is copied, as often as it goes on."""
+    state, snapshot, tokens = left(random, pages)
+    state.restore(0, snapshot)
+    check(state, 0, tokens)
+    feed(state, 0, [[1, 2]])
+    check(state, 0, [*tokens, 1, 2])
+    after = state.snapshot(0)
+    state.leave(0, after)
+    state.restore(0, after)
+    check(state, 0, [*tokens, 1, 2])
+    if pages:
+        check_books(state, [snapshot, after])
+
+
+@pytest.mark.parametrize("pages", [None, 6])
+@pytest.mark.parametrize("use", ["extend", "fork from", "fork to", "move to", "snapshot", "reset", "restore another", "forget"])
+def test_a_slot_that_was_left_is_empty_for_everybody_else(use: str, pages: int | None, random: Random) -> None:
+    state, snapshot, _ = left(random, pages)
+    feed(state, 1, [[7, 8]])
+    other = state.snapshot(1)
+    if use == "extend":
+        feed(state, 0, [[1]])
+        check(state, 0, [1])
+    elif use == "fork from":
+        state.fork(0, 1)
+        check(state, 1, [])
+    elif use in ("fork to", "move to", "restore another"):
+        {"fork to": state.fork, "move to": state.move}.get(use, lambda *_: state.restore(0, other))(1, 0)
+        check(state, 0, [7, 8])
+    elif use == "snapshot":
+        state.restore(1, state.snapshot(0))
+        check(state, 1, [])
+    elif use == "reset":
+        state.reset(0)
+        check(state, 0, [])
+    elif use == "forget":
+        del snapshot
+        gc.collect()
+        if state.pool is not None:
+            assert len(state.pool.free) == 5
+        return
+    state.restore(0, snapshot)  # is no longer there, so that it comes from where it was put, which the test has spoiled
+    assert state.mamba[0].ssm[0].isnan().all()
+
+
 def test_a_snapshot_of_another_memory_is_refused(random: Random) -> None:
     ours, other = make_state(1, 4), make_state(1, 4)
     feed(ours, 0, [[1, 2, 3]])
@@ -508,6 +567,15 @@ class History:
         slot = self.slot()
         self.snapshots.append((self.state.snapshot(slot), self.shadows[slot]))
 
+    def leave(self) -> None:
+        slot = self.slot()
+        self.snapshots.append((self.state.snapshot(slot), self.shadows[slot]))
+        self.state.leave(slot, self.snapshots[-1][0])
+        self.shadows[slot] = []
+        if self.random.random() < 0.5:
+            self.state.restore(slot, self.snapshots[-1][0])
+            self.shadows[slot] = self.snapshots[-1][1]
+
     def restore(self) -> None:
         if self.snapshots:
             slot, (snapshot, tokens) = self.slot(), self.random.choice(self.snapshots)
@@ -521,7 +589,10 @@ class History:
     def check(self) -> None:
         check_books(self.state, [snapshot for snapshot, _ in self.snapshots])
         for slot, tokens in enumerate(self.shadows):
-            check(self.state, slot, tokens)
+            if slot in self.state._left:  # its tensors are made empty for whoever comes next
+                assert tokens == [] and self.state.lengths[slot] == 0 and not self.state.pages[slot]
+            else:
+                check(self.state, slot, tokens)
 
 
 @pytest.mark.promise
@@ -530,7 +601,7 @@ def test_any_history_leaves_every_slot_the_record_of_its_tokens(seed: int) -> No
     """Exhaustion and passes that die included."""
     history = History(seed)
     actions = [History.feed] * 6 + [History.step] * 4 + [History.fork] * 2 + [History.snapshot] + [History.restore] * 2
-    actions += [History.drop, History.reset, History.move, History.die]
+    actions += [History.drop, History.reset, History.move, History.die, History.leave, History.leave]
     for _ in range(150):
         history.random.choice(actions)(history)
         history.check()

@@ -21,7 +21,8 @@ def measure_turns(
 ) -> Iterator[TurnResult]:
     """Turn after turn; `began` is told of each. The two ways alternate, and each is warmed up before it is timed.
 
-    What is carried lies in host memory between turns, as in a chat: to bring it back to the device is part of the wait.
+    What is carried lies in host memory between turns, as in a chat: to bring it back to the device is part of the wait,
+    unless its slot still has it.
     """
     clear()
     sampling = replace(subject.sampling, ignore_eos=True, stop=(), logprobs=None)

@@ -493,8 +493,10 @@ class Engine:
         """Forget a request and free its slot; another moves into the hole."""
         if answer in self._decoding:
             self._steps.leave(answer)
+        kept = None
         if answer.keep is not None and answer.slot >= 0:
-            answer.keep(self.runner.state.snapshot(answer.slot))
+            kept = self.runner.state.snapshot(answer.slot)
+            answer.keep(kept)
         self._bequeath(answer)
         answer.start = answer.keep = answer.reading = None  # whoever still knows of the answer must not hold pages by it
         with suppress(ValueError):
@@ -505,10 +507,11 @@ class Engine:
             self._joining.remove(answer)
             self.runner.state.reset(answer.slot)
         elif answer.slot >= 0:
-            self._close_up(answer)
+            self._close_up(answer, kept)
 
-    def _close_up(self, answer: Answer) -> None:
-        """Take a decoding request out. Who has been ready for longest takes its row, and the last one the hole that is left."""
+    def _close_up(self, answer: Answer, kept: Saved | None) -> None:
+        """Take a decoding request out. Who has been ready for longest takes its row, and the last one the hole that is left; if
+        there is nobody, who goes on from what was `kept` finds it there."""
         hole, ready = answer.slot, self._decoding[self.rows :]
         if ready and hole < self.rows:
             heir = min(ready, key=lambda each: each.id)
@@ -517,6 +520,8 @@ class Engine:
         last = self._decoding.pop()
         if hole < len(self._decoding):
             self._move(last, hole)
+        elif last is answer and kept is not None:
+            self.runner.state.leave(hole, kept)
         elif last is answer:
             self.runner.state.reset(hole)
 

@@ -65,6 +65,10 @@ class ToyState:
     def reset(self, slot: int) -> None:
         self.tokens[slot], self.lengths[slot], self.reserved[slot] = [], 0, 0
 
+    def leave(self, slot: int, snapshot: ToySnapshot) -> None:
+        assert snapshot.tokens == tuple(self.tokens[slot])
+        self.reset(slot)
+
     def move(self, source: int, target: int) -> None:
         if source != target:
             assert self.tokens[source], "an empty slot has nothing to move"

@@ -13,6 +13,7 @@ from modeling.api import OpenModel, open_model
 from modeling.errors import ContextExceeded, InvalidRequest
 from modeling.generation.session import Session, agree
 from modeling.messages import Finished, ModelSpec, Request, SamplingParams
+from modeling.state import MambaState
 from modeling.text.chat import ChatFormat, Piece
 from modeling.turns import Segment
 
@@ -95,6 +96,18 @@ def test_twenty_turns_equal_a_fresh_reading(witness: OpenModel, start: Any, name
             read += stats.prefilled_tokens + len(end.token_ids) - 1
             assert read <= len(session.ids)  # everything was read once
     assert len(session.messages) == 40
+
+
+def test_the_next_turn_finds_its_state_where_it_was_left(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is copied back, unless something else has happened in between."""
+    session, copies, copy = start(), list[int](), MambaState.copy_
+    monkeypatch.setattr(MambaState, "copy_", lambda self, other: copies.append(1) or copy(self, other))
+    for text in ("one", "two", "three"):
+        finish(session.ask(text, greedy()))
+    assert not copies
+    session.undo()
+    finish(session.ask("four", greedy()))
+    assert copies
 
 
 def test_a_template_that_rewrites_costs_that_part_only(opened: OpenModel, start: Any) -> None:
