@@ -13,6 +13,16 @@ QuantType = Literal["nf4", "fp4", "int8"]
 BLOCKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 """Weights that may share a scale, as bitsandbytes has them."""
 
+VALUES: dict[QuantType, tuple[float, ...]] = {
+    "nf4": (
+        -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+        -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+        0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+    ),
+    "fp4": tuple(sign * twelfths / 12 for sign in (1, -1) for twelfths in (0, 0.0625, 8, 12, 4, 6, 2, 3)),
+}  # fmt: skip
+"""What the codes of 4 bits stand for. Files have them, too; bitsandbytes' kernels know them by heart."""
+
 NESTED_BLOCK = 256  # scales that share a scale with double quantization
 
 

@@ -1,10 +1,11 @@
 """The table of all sizes on one GPU: prompt and decode of each published shape, beside transformers in the same run.
 
-    python benchmarks/gpu/table.py [OUT] [--minutes 7.5] [--device cuda] [--only NAME …]
+    python benchmarks/gpu/table.py [OUT] [--minutes 7.5] [--device cuda] [--quantize FORM] [--only NAME …]
 
 Each shape is a process of its own, `falcon bench NAME --random-weights --against transformers …`; OUT (default: table/) gets
-the JSON of each, and table.md with the table and the commands. Kernels are compiled first, for several shapes side by side:
-that needs processors, not the GPU. Shapes stand in the order of their weight; what the minutes do not hold is named.
+the JSON of each, and table.md with the table and the commands. With --quantize nf4 or fp4 transformers runs the same 4-bit
+weights by way of bitsandbytes. Kernels are compiled first, for several shapes side by side: that needs processors, not the
+GPU. Shapes stand in the order of their weight; what the minutes do not hold is named.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ HEADS = ("shape", "weights GiB", "decode tokens/s", "% floor", "transformers", "
          "first token ms", "transformers", "ratio", "state MiB", "peak GiB")  # fmt: skip
 
 
-def command(name: str, device: str, *more: str) -> list[str]:
-    return ["bench", name, "--random-weights", "--device", device, *more]
+def command(name: str, args: argparse.Namespace, tests: Sequence[str]) -> list[str]:
+    form = [] if args.quantize == "none" else ["--quantize", args.quantize]
+    return ["bench", name, "--random-weights", "--device", args.device, *form, *tests]
 
 
 def falcon(arguments: Sequence[str], seconds: float) -> str:
@@ -93,6 +95,7 @@ def main() -> None:
     parser.add_argument("out", nargs="?", type=Path, default=Path("table"))
     parser.add_argument("--minutes", type=float, default=7.5)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--quantize", default="none", metavar="FORM", help="none, nf4, fp4 or int8, as falcon bench has them")
     parser.add_argument("--only", nargs="*", default=list(SHAPES))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -102,7 +105,7 @@ def main() -> None:
             together = [name for name in args.only if name in SIDE_BY_SIDE]
             for name, said in zip(
                 together,
-                pool.map(lambda name: falcon(command(name, args.device, *WARM), end - time.monotonic()), together),
+                pool.map(lambda name: falcon(command(name, args, WARM), end - time.monotonic()), together),
                 strict=True,
             ):
                 print(f"compiled {name} {said}", flush=True)
@@ -112,7 +115,7 @@ def main() -> None:
     for name in args.only:
         began = time.monotonic()
         file = args.out / f"{name.partition('/')[2]}.json"
-        asked = command(name, args.device, *TESTS)
+        asked = command(name, args, TESTS)
         left[name] = "the minutes are over"
         if began < end and not (said := falcon([*asked, "--output-file", str(file)], end - began)):
             results[name] = json.loads(file.read_text())

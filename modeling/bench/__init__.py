@@ -1,6 +1,7 @@
 """Engines under the clock.
 
     cases       prompts, decoding, depths and batches; `reference` is transformers with the same weights, in turn with us
+    loan        4-bit weights of ours in its layers, which are those of bitsandbytes
     turns       the wait for the first token of each turn of a chat
     states      what it takes to put a state aside and bring it back
     track       timed prefill and decode through the engine's own path: runner, engine, sampler, detokenizing

@@ -1,4 +1,5 @@
 """transformers on the very weights of a loaded model: no copy of them, no file, the same tensors under the same names.
+4-bit ones are in layers of bitsandbytes, as transformers itself would have them.
 
 It runs by its forward alone, without the overhead of `generate`: a prompt in one pass, then a token at a time. In place of its
 own choice it is fed the tokens that we chose; where its choice would have been another is counted. So both do the same work on
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -19,9 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from modeling.bench import loan
 from modeling.bench.ceiling import settle
+from modeling.bench.loan import Loan
 from modeling.bench.track import Sample
-from modeling.layers.linear import quantization_name
+from modeling.layers.linear import PackedLinear
 from modeling.models import LanguageModel
 from modeling.timings import BenchCase
 
@@ -30,23 +33,30 @@ WARM_STEPS = 3
 
 class Reference:
     """The model of transformers that `folder`/config.json describes, with the weights of `model`. `name` says its version, and
-    whether mamba-ssm was there to help it."""
+    whether bitsandbytes and mamba-ssm were there to help it."""
 
     def __init__(self, model: LanguageModel, folder: Path) -> None:
         import transformers
 
         self.name = f"transformers {transformers.__version__}"
+        packed = {name: module for name, module in model.named_modules() if isinstance(module, PackedLinear)}
+        self._missing = loan.refusal(packed)
+        self._loans: dict[str, Loan] = {}
+        if packed and not self._missing:
+            self.name += f" + {loan.version()}"
+            dtype = next(model.parameters()).dtype  # the embedding's
+            self._loans = {name: Loan(layer, dtype) for name, layer in packed.items()}
         if model.device.type == "cuda" and find_spec("mamba_ssm") and find_spec("causal_conv1d"):
             self.name += " + mamba-ssm"
         self._device = model.device
-        self._model = _with_weights_of(model, folder)
+        self._model: Any = None if self._missing else _with_weights_of(model, folder, self._loans)
         self._cache_name = "cache_params" if model.config.model_type == "falcon_mamba" else "past_key_values"
         self._past: dict[tuple[int, int], tuple[Any, int]] = {}  # batch, tokens → cache behind them, the likeliest next token
 
     def refusal(self, case: BenchCase) -> str:
         """Why a case is not compared; "" if it is."""
         if self._model is None:
-            return "transformers has no place for these weights: packed ones are not compared"
+            return self._missing or "transformers has no place for these weights"
         if case.depth and case.n_prompt:
             return "transformers does not carry a state into a prompt of several tokens reliably"
         return ""
@@ -58,8 +68,10 @@ class Reference:
         return f"transformers failed: {first_line[:200]}"
 
     def forget(self) -> None:
-        """Give back the memory of caches."""
+        """Give back the memory of caches, and what was lent."""
         self._past.clear()
+        for lent in self._loans.values():
+            lent.take_back()
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -75,6 +87,8 @@ class Reference:
 
     @torch.inference_mode()
     def _run(self, case: BenchCase, ids: Sequence[int], chosen: Sequence[int]) -> tuple[Sample, int]:
+        for lent in self._loans.values():
+            lent.lend()
         prompt = torch.tensor([ids[: case.before]] * case.batch, device=self._device)  # b l
         settle(self._device)
         if case.n_prompt:
@@ -107,19 +121,24 @@ class Reference:
         return out, int(out.logits[:, -1].argmax(-1).tolist()[0])
 
 
-def _with_weights_of(model: LanguageModel, folder: Path) -> Any:
-    """transformers' model on our parameters; None if they are not its own, name by name. Its buffers, which it computes itself,
-    are its own."""
-    if quantization_name(model) is not None:
-        return None
+def _with_weights_of(model: LanguageModel, folder: Path, loans: Mapping[str, Loan]) -> Any:
+    """transformers' model on our parameters, with the layers of `loans` in place of its own; None if it has not the same
+    parameters, name by name. Its buffers, which it computes itself, are its own."""
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 
     own = dict(model.named_parameters(remove_duplicate=False))
     dtype = next(iter(own.values())).dtype
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    if any(layer.endswith("dt_proj") for layer in loans):  # of which it would multiply by the weight itself
+        config._is_quantized = True
     with init_empty_weights(include_buffers=False):
-        theirs = AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
+        theirs: Any = AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
+    if not loans.keys() <= dict(theirs.named_modules()).keys():
+        return None
+    for layer, lent in loans.items():
+        theirs.set_submodule(layer, lent.linear)
+        own = {name: weight for name, weight in own.items() if not name.startswith(f"{layer}.")}
     # mixer norms without weights are buffers of ones there; everything that we have must find its place
     found = theirs.load_state_dict(own, strict=False, assign=True)
     if found.unexpected_keys or any(parameter.is_meta for parameter in theirs.parameters()):

@@ -21,7 +21,7 @@ from modeling.errors import InvalidRequest, MemoryExceeded
 from modeling.layers.linear import Linear, PackedLinear, interleave
 from modeling.messages import ModelSpec
 from modeling.models import LanguageModel
-from modeling.quantization import Form
+from modeling.quantization import VALUES, Form
 
 _QUICKEST, _SLOWEST = 0.1, 0.001  # time steps that a state begins with (Gu & Dao 2023, §3.6)
 
@@ -90,8 +90,11 @@ def _draw_part(layer: PackedLinear, part: str, values: Tensor, generator: torch.
     if values.dtype in (torch.uint8, torch.int8):
         bounds = torch.iinfo(values.dtype)
         values.random_(max(bounds.min, -127), bounds.max + 1, generator=generator)
-    elif part in ("weight.quant_map", "weight.nested_quant_map"):
+    elif part == "weight.quant_map":
+        values.copy_(torch.tensor(VALUES[layer.form.type]))
+    elif part == "weight.nested_quant_map":
         values.copy_(torch.linspace(-1.0, 1.0, values.numel(), device=values.device))
-    else:  # codes even over −1 … 1 have a deviation of 1/√3; double quantization varies the scales around their mean
-        size = sqrt(3.0 / layer.shape[1])
+    else:  # of −127 … 127 over 127 the square is 1/3 in the mean; double quantization varies the scales around their mean
+        squares = [value**2 for value in VALUES.get(layer.form.type, ())]
+        size = 1 / sqrt(layer.shape[1] * (sum(squares) / 16 or 1 / 3))
         values.fill_(size / 2 if part == "weight.nested_absmax" else size)

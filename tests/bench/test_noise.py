@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from modeling.api import random_language_model
 from modeling.errors import InvalidRequest, ModelNotFound
+from modeling.layers.linear import PackedLinear
 from modeling.messages import ModelSpec
 
 
-def spec(folder: Path, **settings: str) -> ModelSpec:
+def spec(folder: Path, **settings: object) -> ModelSpec:
     return ModelSpec(str(folder), device="cpu", **settings)  # type: ignore[arg-type]
 
 
@@ -56,6 +57,17 @@ def test_logits_stay_finite_through_all_layers(name: str, dtype: str, folder: Ca
     model = random_language_model(spec(folder(name, **narrow, num_hidden_layers=64), dtype=dtype))
     logits = model(torch.randint(0, 128, (1, 40)))
     assert logits.isfinite().all() and 1e-3 < logits.std() < 1e3
+
+
+@pytest.mark.parametrize("form", ["nf4", "fp4", "int8"])
+def test_packed_weights_keep_the_size_of_a_products_input_too(form: str, folder: Callable[..., Path]) -> None:
+    path = folder("falcon-mamba-7b", num_hidden_layers=1, hidden_size=128, intermediate_size=256, vocab_size=32)
+    model = random_language_model(spec(path, dtype="float32", quantize=form, double_quant=False))  # type: ignore[arg-type]
+    layers = [layer for layer in model.modules() if isinstance(layer, PackedLinear)]
+    assert len(layers) == 2
+    for layer in layers:
+        weight = layer.packed.dequantized(torch.float32)
+        assert weight.square().mean().sqrt().item() == pytest.approx(1 / math.sqrt(weight.shape[1]), rel=0.02)
 
 
 def test_tied_weights_stay_one_tensor(folder: Callable[..., Path]) -> None:
