@@ -2,8 +2,8 @@
 
     python benchmarks/gpu/start.py modeling/checkpoint/shapes/falcon-mamba-7b [SCRATCH]
 
-Writes random weights of that shape into SCRATCH first, beside the demo's tokenizer. Python's bytecode goes there, too: the first
-start compiles it, as pip does where it installs; a machine image without it would have each start compile all of torch's.
+Writes random weights of that shape into SCRATCH first, beside the demo's tokenizer. Python's bytecode goes there, too: the
+first start compiles it, as pip does where it installs; a machine image without it would have each start compile all of torch's.
 """
 
 from __future__ import annotations

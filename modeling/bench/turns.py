@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from modeling.bench.ceiling import settle
@@ -21,15 +21,15 @@ def measure_turns(
 ) -> Iterator[TurnResult]:
     """Turn after turn; `began` is told of each. The two ways alternate, and each is warmed up before it is timed.
 
-    What is carried lies in host memory between turns, as in a chat: to bring it back to the device is part of the wait,
-    unless its slot still has it.
+    Before each wait with the state carried, the end of the turn before is said again: in a chat, too, a turn begins where the
+    one before has left its slot.
     """
     clear()
     sampling = replace(subject.sampling, ignore_eos=True, stop=(), logprobs=None)
     engine = subject.engine(2, conversation.positions + 2)  # two slots: the state that is kept has pages of its own
     said = random_ids(conversation.turns * conversation.reads, engine.runner.vocab_size)
     ids: tuple[int, ...] = ()
-    start: Saved | None = None
+    end: _End | None = None
     warm = warm_ups(subject.model.device)
     for turn in range(1, conversation.turns + 1):
         began(f"turn {turn}")
@@ -37,9 +37,10 @@ def measure_turns(
         ids += said[(turn - 1) * conversation.reads : turn * conversation.reads]
         carried, again = list[float](), list[float]()
         for number in range(-warm, repetitions):
-            pair = [(carried, start), (again, None)]
-            for times, state in pair if number % 2 else pair[::-1]:
-                times.append(_wait(engine, ids, state, sampling))
+            pair = [(carried, end), (again, None)]
+            for times, before in pair if number % 2 else pair[::-1]:
+                start = before.say(engine) if before is not None else None
+                times.append(_wait(engine, ids, start, sampling))
         yield TurnResult(
             setup=subject.setup(engine),
             started=started,
@@ -50,8 +51,23 @@ def measure_turns(
             again=tuple(again[warm:]),
             state_bytes=subject.model.state_bytes(len(ids)),
         )
-        drawn, start = _answer(engine, ids, start, replace(sampling, max_tokens=conversation.writes))
-        ids += drawn
+        end = _answer(engine, ids, end, sampling, conversation.writes)
+        ids = end.after
+
+
+@dataclass(frozen=True)
+class _End:
+    """The last token of an answer to `ids`, drawn from the state `start`; `after` are all tokens with it."""
+
+    ids: tuple[int, ...]
+    start: Saved | None
+    sampling: SamplingParams
+    after: tuple[int, ...]
+
+    def say(self, engine: Engine) -> Saved:
+        """The state that it leaves, in the slot and by itself: behind all tokens but the last, which the next turn feeds."""
+        _, kept = _said(engine, self.ids, self.start, self.sampling, 1)
+        return kept
 
 
 def _wait(engine: Engine, ids: tuple[int, ...], start: Saved | None, sampling: SamplingParams) -> float:
@@ -65,11 +81,21 @@ def _wait(engine: Engine, ids: tuple[int, ...], start: Saved | None, sampling: S
     return waited
 
 
-def _answer(
-    engine: Engine, ids: tuple[int, ...], start: Saved | None, sampling: SamplingParams
+def _answer(engine: Engine, ids: tuple[int, ...], before: _End | None, sampling: SamplingParams, writes: int) -> _End:
+    """The end of an answer of so many tokens to `ids`, the turn before having ended like that."""
+    start = None if before is None else before.say(engine)
+    if writes > 1:
+        drawn, start = _said(engine, ids, start, sampling, writes - 1)
+        ids += drawn
+    drawn, _ = _said(engine, ids, start, sampling, 1)
+    return _End(ids, start, sampling, ids + drawn)
+
+
+def _said(
+    engine: Engine, ids: tuple[int, ...], start: Saved | None, sampling: SamplingParams, count: int
 ) -> tuple[tuple[int, ...], Saved]:
-    """The tokens that answer `ids`, and the state behind all of them but the last, which is fed with the next turn."""
+    """So many tokens that answer `ids`, and the state behind all of them but the last."""
     kept: list[Saved] = []
-    events = engine.generate(Request(ids, sampling), start=start, keep=kept.append)
+    events = engine.generate(Request(ids, replace(sampling, max_tokens=count)), start=start, keep=kept.append)
     drawn = tuple(event.id for event in events if isinstance(event, Token))
     return drawn, kept[-1]
