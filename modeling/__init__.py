@@ -13,7 +13,7 @@ Map, from the door down (each floor imports only the floors below it):
     checkpoint/             files (find, download, validate), names, placement, load; quantize
     text/                   tokenizer: ids ↔ text; chat: messages → template text and contents, kept apart
     kernels/                table of operations → choice → reference (plain torch, the law) or its fast twins (triton/, cuda/)
-    state                   what a model remembers: recurrent tensors and KV pages, by slot
+    state                   what a model remembers, by slot; walk, padded: passes of other kinds; memory: the tensors
     config, messages, errors    words of the standard library (fields, documents: how JSON files are read)
 
 Letters on shape comments, the same everywhere:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modeling.state import PAGE, KVCache
+from modeling.memory import PAGE, KVCache
 
 
 class Padded(ABC):

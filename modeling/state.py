@@ -14,198 +14,26 @@ Forking and snapshots share pages; whoever writes into a shared page copies it f
 from __future__ import annotations
 
 import weakref
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from heapq import heappop, heappush
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from modeling.errors import InvalidRequest, MemoryExceeded, StateRefused
-
-if TYPE_CHECKING:
-    from modeling.padded import PaddedKV, PaddedMamba
-
-PAGE = 256  # tokens
+from modeling.errors import InvalidRequest, StateRefused
+from modeling.memory import PAGE, KVCache, KVPool, MambaState, layers_of
+from modeling.padded import PaddedKV, PaddedMamba
+from modeling.walk import Trace, Trail, WalkedKV, WalkedMamba
 
 
 class Cancelled(Exception):
     """A pass through the layers was called off on its way. No error: it ends with whoever called it off."""
 
 
-@dataclass(slots=True)
-class MambaState:
-    """Recurrent memory of one mixer: `conv` (slots, c, k), the last k inputs; `ssm` (slots, e, n) or (slots, h, p, n), fp32.
-
-    A block of such memories has the layers in front of the slots.
-    """
-
-    conv: Tensor
-    ssm: Tensor
-
-    @classmethod
-    @torch.inference_mode(False)  # written in place by whoever holds it, in whichever mode
-    def zeros(
-        cls, *lead: int, conv: tuple[int, int], ssm: tuple[int, ...], dtype: torch.dtype, device: torch.device
-    ) -> MambaState:
-        """An empty memory: `lead` is its slots, or its layers and slots; `conv` is (c, k), `ssm` one slot's shape."""
-        return cls(
-            torch.zeros(*lead, *conv[::-1], dtype=dtype, device=device).mT,  # laid out tap by tap, as tokens come in
-            torch.zeros(*lead, *ssm, dtype=torch.float32, device=device),
-        )
-
-    @classmethod
-    def blocks(
-        cls, devices: Sequence[torch.device], slots: int, conv: tuple[int, int], ssm: tuple[int, ...], dtype: torch.dtype
-    ) -> list[MambaState]:
-        """Empty memories for layers on `devices`, a block for each device's neighbours."""
-        runs = [(device, sum(1 for _ in run)) for device, run in groupby(devices)]
-        return [cls.zeros(count, slots, conv=conv, ssm=ssm, dtype=dtype, device=device) for device, count in runs]
-
-    def layers(self) -> list[MambaState]:
-        """The memories of a block's layers, as views."""
-        return [MambaState(conv, ssm) for conv, ssm in zip(self.conv, self.ssm, strict=True)]
-
-    def slots(self, start: int, stop: int) -> MambaState:
-        """A block's memory of slots start … stop−1, as views."""
-        return MambaState(self.conv[:, start:stop], self.ssm[:, start:stop])
-
-    def copy_(self, other: MambaState) -> None:
-        self.conv.copy_(other.conv)
-        self.ssm.copy_(other.ssm)
-
-    def to_host(self) -> MambaState:
-        """A copy on the CPU."""
-        return MambaState(self.conv.to("cpu", copy=True), self.ssm.to("cpu", copy=True))
-
-    def zero_(self) -> None:
-        self.conv.zero_()
-        self.ssm.zero_()
-
-    @property
-    def nbytes(self) -> int:
-        return self.conv.nbytes + self.ssm.nbytes
-
-
-class KVPool:
-    """A fixed number of pages for the keys and values of all attention layers, handed out by reference count.
-
-    `keys[i]`, `values[i]` (pages · PAGE, g, p) belong to layer i. Page numbers are the same in every layer.
-    """
-
-    @torch.inference_mode(False)
-    def __init__(self, pages: int, shape: tuple[int, int], dtype: torch.dtype, devices: Sequence[torch.device]) -> None:
-        """`shape` is (g, p); one pair of tensors for each of `devices`. Memory is only reserved: untouched pages cost nothing
-        on a CPU."""
-        self.keys = [torch.empty(pages * PAGE, *shape, dtype=dtype, device=device) for device in devices]
-        self.values = [torch.empty_like(keys) for keys in self.keys]
-        self.references = [0] * pages
-        self.free = list(range(pages))  # a heap: the lowest number is handed out first, so that neighbours stay neighbours
-
-    @property
-    def bytes_per_page(self) -> int:
-        return sum(2 * keys.nbytes for keys in self.keys) // max(1, len(self.references))
-
-    def take(self) -> int:
-        """A free page, referenced once. Raises `MemoryExceeded` when all are in use."""
-        if not self.free:
-            raise MemoryExceeded(
-                f"all {len(self.references) * PAGE} positions of the key-value cache are in use",
-                "shorten the prompt, ask for fewer tokens or run fewer sequences at once",
-            )
-        page = heappop(self.free)
-        self.references[page] = 1
-        return page
-
-    def share(self, pages: Sequence[int]) -> None:
-        for page in pages:
-            self.references[page] += 1
-
-    def release(self, pages: Sequence[int]) -> None:
-        for page in pages:
-            self.references[page] -= 1
-            if self.references[page] == 0:
-                heappush(self.free, page)
-
-    def own(self, page: int) -> int:
-        """A page with the same content that nobody else holds: `page` itself, or a copy of it in all layers."""
-        if self.references[page] == 1:
-            return page
-        copy = self.take()
-        for tensor in (*self.keys, *self.values):
-            tensor[copy * PAGE : (copy + 1) * PAGE] = tensor[page * PAGE : (page + 1) * PAGE]
-        self.release([page])
-        return copy
-
-
-@dataclass(slots=True)
-class KVCache:
-    """One layer's keys and values as the rows at work see them: where the new tokens go and where each row's past lies.
-
-    `keys`, `values` (pages · PAGE, g, p); `written` (b · l) indices of the new tokens; `context[i]` all positions of row i, the
-    new ones included, in order: a slice where its pages are neighbours, else indices.
-    """
-
-    keys: Tensor
-    values: Tensor
-    written: Tensor
-    context: list[slice | Tensor]
-
-    def write(self, k: Tensor, v: Tensor) -> None:
-        """Store the new tokens' k, v (b, l, g, p)."""
-        self.keys[self.written] = k.flatten(0, 1)
-        self.values[self.written] = v.flatten(0, 1)
-
-    def read(self, row: int) -> tuple[Tensor, Tensor]:
-        """Keys and values (m, g, p) of all m positions of a row."""
-        return self.keys[self.context[row]], self.values[self.context[row]]
-
-
-class Walked(ABC):
-    """A memory for several tokens that come one after the other."""
-
-    @abstractmethod
-    def at(self, t: int) -> Any:
-        """What token t finds. Asked for in order, each token once."""
-
-
-@dataclass(slots=True)
-class Trace(Walked):
-    """A recurrent memory `now` (1, …), and as it was behind each token but the last: `kept` (n, 1, …)."""
-
-    now: Tensor
-    kept: Tensor
-
-    def at(self, t: int) -> Tensor:
-        if t:
-            self.kept[t - 1].copy_(self.now)
-        return self.now
-
-
-@dataclass(slots=True)
-class WalkedMamba:
-    """The recurrent memory of one mixer, on a walk."""
-
-    conv: Trace
-    ssm: Trace
-
-
-@dataclass(slots=True)
-class WalkedKV(Walked):
-    """One layer's keys and values as each token sees them."""
-
-    caches: tuple[KVCache, ...]
-
-    def at(self, t: int) -> KVCache:
-        return self.caches[t]
-
-
-MixerMemory: TypeAlias = "MambaState | WalkedMamba | PaddedMamba"
-AttentionMemory: TypeAlias = "KVCache | WalkedKV | PaddedKV"
+MixerMemory: TypeAlias = MambaState | WalkedMamba | PaddedMamba
+AttentionMemory: TypeAlias = KVCache | WalkedKV | PaddedKV
 
 
 @dataclass(slots=True)
@@ -244,7 +72,7 @@ class Snapshot:
     def tensors(self) -> dict[str, Tensor]:
         """All of it by name, on the CPU: conv (c, k), ssm (…) and, with a pool, keys, values (length, g, p) of each layer."""
         found: dict[str, Tensor] = {}
-        for i, layer in enumerate(_layers(self.blocks)):
+        for i, layer in enumerate(layers_of(self.blocks)):
             found |= {f"{i}.conv": layer.conv[0].cpu(), f"{i}.ssm": layer.ssm[0].cpu()}
             if self.pool is not None:
                 rows = _rows_of(self.pages, self.length)
@@ -253,21 +81,13 @@ class Snapshot:
         return found
 
 
-class Trail:
-    """Room for what one slot remembers behind each of n tokens: `blocks` of n slots, and `mamba`, each layer's part of them."""
-
-    def __init__(self, blocks: list[MambaState]) -> None:
-        self.blocks = blocks
-        self.mamba = _layers(blocks)
-
-
 class ModelState:
     """The memory of `slots` independent sequences. `lengths[i]` is the number of tokens that slot i has consumed."""
 
     def __init__(self, blocks: list[MambaState], pool: KVPool | None = None) -> None:
         """`blocks` as `MambaState.blocks` makes them; `mamba` has each layer's part of them."""
         self.blocks = blocks
-        self.mamba = _layers(blocks)
+        self.mamba = layers_of(blocks)
         self.pool = pool
         self.slots = self.mamba[0].conv.shape[0]
         self.lengths = [0] * self.slots
@@ -344,7 +164,7 @@ class ModelState:
             if found is None or found.shape != shape or found.dtype != dtype:
                 raise StateRefused("the state has another shape than this model's", "feed its tokens again instead")
         blocks = [block.slots(0, 1).to_host() for block in self.blocks]
-        for i, layer in enumerate(_layers(blocks)):
+        for i, layer in enumerate(layers_of(blocks)):
             layer.copy_(MambaState(tensors[f"{i}.conv"][None], tensors[f"{i}.ssm"][None]))
         if self.pool is None:
             return Snapshot(length, blocks, [], None)
@@ -403,7 +223,7 @@ class ModelState:
         """
         slots = range(start, stop)
         with self.growing(start, [length] * len(slots)):
-            extension = self._extension(slots, _layers(self._slots(start, stop)), length)
+            extension = self._extension(slots, layers_of(self._slots(start, stop)), length)
             if cancelled is not None:
                 extension.layers = _unless(cancelled, extension.layers)
             yield extension
@@ -450,7 +270,7 @@ class ModelState:
         positions = torch.arange(first, first + length, device=self.mamba[0].conv.device)[None]  # 1 l
         layers = [
             LayerState(WalkedMamba(Trace(now.conv, kept.conv[:, None]), Trace(now.ssm, kept.ssm[:, None])))
-            for now, kept in zip(_layers(self._slots(slot, slot + 1)), trail.mamba, strict=True)
+            for now, kept in zip(layers_of(self._slots(slot, slot + 1)), trail.mamba, strict=True)
         ]
         if self.pool is not None:
             by_token = [list(self._caches([self._context(slot, first + t + 1)], 1)) for t in range(length)]
@@ -530,10 +350,6 @@ class ModelState:
     def _context(self, slot: int, length: int) -> slice | Tensor:
         """Where the first `length` tokens of a slot lie in a layer's keys and values."""
         return _rows_of(self.pages[slot], length)
-
-
-def _layers(blocks: Iterable[MambaState]) -> list[MambaState]:
-    return [layer for block in blocks for layer in block.layers()]
 
 
 def _rows_of(pages: Sequence[int], length: int) -> slice | Tensor:

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from modeling.errors import InvalidRequest, MemoryExceeded, StateRefused
-from modeling.state import PAGE, KVPool, MambaState, ModelState, Snapshot
+from modeling.memory import PAGE, KVPool, MambaState
+from modeling.state import ModelState, Snapshot
 
 LAYERS, CHANNELS, TAPS, STATES, GROUPS, WIDTH = 2, 3, 4, 5, 2, 4
 MODULUS = 8191  # of the toy's recurrence: its numbers stay exact in fp32

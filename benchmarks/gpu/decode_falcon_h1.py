@@ -25,8 +25,9 @@ from modeling.decode import falcon_h1 as program
 from modeling.decode.inputs import StepInputs
 from modeling.kernels.triton import attention_step, mamba2_step
 from modeling.kernels.triton.projection import Blocks
+from modeling.memory import PAGE
 from modeling.models import FalconH1, build
-from modeling.state import PAGE, ModelState
+from modeling.state import ModelState
 
 START, LIMIT = time.perf_counter(), 78.0
 DEVICE = torch.device("cuda")

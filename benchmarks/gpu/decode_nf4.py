@@ -36,9 +36,9 @@ from modeling.kernels.triton.int8 import Matrix8
 from modeling.kernels.triton.nf4 import Matrix4
 from modeling.kernels.triton.packed import PackedBlocks
 from modeling.layers.linear import PackedLinear, tensors
+from modeling.memory import PAGE
 from modeling.models import build
 from modeling.quantization import Form
-from modeling.state import PAGE
 
 START = time.perf_counter()
 LIMIT = float(sys.argv[1]) if len(sys.argv) > 1 else 85.0

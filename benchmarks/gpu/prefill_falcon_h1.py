@@ -29,8 +29,9 @@ from modeling.config import FalconH1Config, parse_config
 from modeling.kernels import reference
 from modeling.kernels.triton import attention, ssd, swiglu
 from modeling.layers.attention import Rotation, rotation
+from modeling.memory import KVCache, MambaState
 from modeling.models.falcon_h1 import FalconH1Block
-from modeling.state import KVCache, LayerState, MambaState
+from modeling.state import LayerState
 
 START = time.perf_counter()
 WARM = len(sys.argv) > 2 and sys.argv[1] == "warm"

@@ -25,8 +25,9 @@ from modeling import kernels
 from modeling.config import FalconMambaConfig, parse_config
 from modeling.kernels import reference
 from modeling.kernels.triton import conv, norm, scan
+from modeling.memory import MambaState
 from modeling.models.falcon_mamba import FalconMambaBlock
-from modeling.state import LayerState, MambaState
+from modeling.state import LayerState
 
 START = time.perf_counter()
 LIMIT = float(sys.argv[1]) if len(sys.argv) > 1 else 85.0

@@ -19,8 +19,9 @@ from time import perf_counter
 from modeling.bench.ceiling import settle
 from modeling.bench.subject import Subject, warm_ups
 from modeling.generation.answer import Saved
+from modeling.memory import PAGE
 from modeling.messages import Failed, Finished, ProgressSink, Request, Token
-from modeling.state import PAGE, ModelState, Snapshot
+from modeling.state import ModelState, Snapshot
 from modeling.timings import BenchCase
 
 WARM_STEPS = 24  # enough for every graph to be captured once

@@ -41,8 +41,9 @@ from modeling.kernels.triton.rows import normed
 from modeling.layers.attention import Attention
 from modeling.layers.mamba2 import Mamba2
 from modeling.layers.norm import RMSNorm
+from modeling.memory import PAGE
 from modeling.models.falcon_h1 import FalconH1, FalconH1Block
-from modeling.state import PAGE, ModelState
+from modeling.state import ModelState
 
 LIMITS = {"head_dim": 256, "mamba_d_state": 1024, "mamba_d_conv": 16, "hidden_size": 16384}  # tiles hold these whole
 BESIDE = 8  # rows up to which attention and Mamba-2 share a launch: beyond, each fills the machine by itself

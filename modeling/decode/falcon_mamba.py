@@ -27,8 +27,9 @@ from modeling.kernels.triton.nf4 import Matrix4
 from modeling.kernels.triton.packed import Deferred, Growth
 from modeling.kernels.triton.projection import MAX_ROWS, Convolved, Norm, embed, project, project_convolved, project_swished
 from modeling.kernels.triton.rows import normed
+from modeling.memory import MambaState
 from modeling.models.falcon_mamba import FalconMamba, FalconMambaBlock
-from modeling.state import MambaState, ModelState
+from modeling.state import ModelState
 
 OUT_SPLITS = 2  # of out_proj's columns for more rows than one, so that its programs are as many as an H200's processors
 OUT = (64, 128, 4, 4)  # its outputs, columns at a time, warps, stages

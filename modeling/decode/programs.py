@@ -9,8 +9,9 @@ from torch import Tensor
 
 from modeling.decode.inputs import StepInputs
 from modeling.graph import Captured
+from modeling.memory import PAGE
 from modeling.models import FalconH1, FalconMamba, LanguageModel
-from modeling.state import PAGE, ModelState
+from modeling.state import ModelState
 
 if TYPE_CHECKING:
     from modeling.kernels.triton.pick import Picked

@@ -31,9 +31,10 @@ from torch import Tensor
 
 from modeling import kernels
 from modeling.graph import Captured, Pool
+from modeling.memory import PAGE
 from modeling.models import LanguageModel
 from modeling.padded import PaddedKV, PaddedMamba, PaddedSlots
-from modeling.state import PAGE, Cancelled, Extension, LayerState, ModelState
+from modeling.state import Cancelled, Extension, LayerState, ModelState
 
 LENGTHS = (16, 32, 64, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048)
 ROWS = (1, 2, 4, 8, 16, 32, 64)

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec
 import torch
 from torch import Tensor
 
-from modeling.state import Walked
+from modeling.walk import Walked
 
 P = ParamSpec("P")
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from modeling.kernels.packed import Packed
-from modeling.state import KVCache
+from modeling.memory import KVCache
 
 SCAN_ELEMENTS = 2**20  # of a Mamba-1 chunk (b, t, e, n): 4 MiB in fp32, so that its few passes stay in a core's cache
 SSD_CHUNK = 64  # tokens of a Mamba-2 chunk: (t, t) matrices per head

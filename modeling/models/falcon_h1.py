@@ -15,8 +15,9 @@ from modeling.layers.linear import Linear
 from modeling.layers.mamba2 import Mamba2
 from modeling.layers.mlp import MLP
 from modeling.layers.norm import RMSNorm
+from modeling.memory import PAGE, KVPool, MambaState
 from modeling.models.language_model import LanguageModel, execution_device
-from modeling.state import PAGE, Extension, KVPool, LayerState, MambaState, ModelState
+from modeling.state import Extension, LayerState, ModelState
 
 
 class FalconH1Block(Layer):

@@ -11,8 +11,9 @@ from modeling.layers.layer import Layer
 from modeling.layers.linear import Linear
 from modeling.layers.mamba1 import Mamba1
 from modeling.layers.norm import RMSNorm
+from modeling.memory import MambaState
 from modeling.models.language_model import LanguageModel, execution_device
-from modeling.state import Extension, LayerState, MambaState, ModelState
+from modeling.state import Extension, LayerState, ModelState
 
 
 class FalconMambaBlock(Layer):

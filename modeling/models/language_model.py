@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from modeling import kernels
-from modeling.state import Extension, ModelState, Trail
+from modeling.state import Extension, ModelState
+from modeling.walk import Trail
 
 
 class LanguageModel(nn.Module, ABC):

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from modeling.config import parse_config
 from modeling.decode.inputs import StepInputs
+from modeling.memory import PAGE
 from modeling.models import FalconH1, build
-from modeling.state import PAGE, ModelState
+from modeling.state import ModelState
 
 program = pytest.importorskip("modeling.decode.falcon_h1")
 attention_step = pytest.importorskip("modeling.kernels.triton.attention_step")

@@ -13,9 +13,10 @@ from modeling.config import parse_config
 from modeling.decode.inputs import StepInputs
 from modeling.kernels.packed import Packed4, Scales8
 from modeling.layers.linear import Linear, PackedLinear
+from modeling.memory import PAGE
 from modeling.models import FalconH1, FalconMamba, build
 from modeling.quantization import Form
-from modeling.state import PAGE, ModelState
+from modeling.state import ModelState
 
 functional = pytest.importorskip("bitsandbytes.functional", reason="no bitsandbytes here: pip install '.[quant]' brings it")
 packing = pytest.importorskip("modeling.decode.packing")

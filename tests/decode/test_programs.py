@@ -12,9 +12,10 @@ from modeling.config import parse_config
 from modeling.decode.programs import programs_for
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
+from modeling.memory import PAGE
 from modeling.messages import Finished, Request, SamplingParams
 from modeling.models import LanguageModel, build
-from modeling.state import PAGE, ModelState, Snapshot
+from modeling.state import ModelState, Snapshot
 
 Fields = dict[str, Any]
 MAMBA = Fields(

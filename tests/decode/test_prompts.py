@@ -18,9 +18,10 @@ from modeling.decode.prompts import TOKENS, Prompts
 from modeling.errors import InvalidRequest, MemoryExceeded
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
+from modeling.memory import PAGE
 from modeling.messages import Finished, Request, SamplingParams
 from modeling.models import LanguageModel, build
-from modeling.state import PAGE, Cancelled, ModelState, Snapshot
+from modeling.state import Cancelled, ModelState, Snapshot
 
 Fields = dict[str, Any]
 Read = tuple[int, tuple[tuple[int, ...], ...]]  # the first slot, and ids

@@ -12,8 +12,8 @@ from falcon_cli.demo import FOLDERS, resolve
 from modeling.api import OpenModel, open_model
 from modeling.errors import ContextExceeded, InvalidRequest
 from modeling.generation.session import Session, agree
+from modeling.memory import MambaState
 from modeling.messages import Finished, ModelSpec, Request, SamplingParams
-from modeling.state import MambaState
 from modeling.text.chat import ChatFormat, Piece
 from modeling.turns import Segment
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from modeling.kernels import reference
-from modeling.state import KVCache
+from modeling.memory import KVCache
 
 
 @pytest.fixture(autouse=True)

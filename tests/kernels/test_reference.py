@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from modeling.kernels import reference
-from modeling.state import KVCache
+from modeling.memory import KVCache
 
 LENGTHS = [1, 2, 3, 63, 64, 65, 500]
 

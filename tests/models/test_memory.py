@@ -14,8 +14,9 @@ from torch.utils._pytree import tree_leaves
 
 from modeling.errors import MemoryExceeded
 from modeling.kernels import reference
+from modeling.memory import PAGE
 from modeling.models import LanguageModel, build
-from modeling.state import PAGE, ModelState
+from modeling.state import ModelState
 
 
 class Meter(TorchDispatchMode):

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from modeling.kernels import reference
+from modeling.memory import PAGE
 from modeling.models import LanguageModel
-from modeling.state import PAGE, ModelState
+from modeling.state import ModelState
 
 TOLERANCE = 1e-5  # of the largest number in each tensor, fp32
 CHUNK = 16  # tokens of a scan chunk in these tests, so that short sequences have many

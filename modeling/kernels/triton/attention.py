@@ -27,8 +27,8 @@ from torch import Tensor
 from modeling.kernels.triton.launch import cdiv, power_of_two, row_of
 from modeling.kernels.triton.rows import INTERPRETED, dot
 from modeling.kernels.triton.ssd import roomy
+from modeling.memory import PAGE, KVCache
 from modeling.padded import PaddedKV
-from modeling.state import PAGE, KVCache
 
 LOG2_E = 1.4426950408889634
 MERGED = 64  # (pair, split) rows of a program of `merge`, so the most splits

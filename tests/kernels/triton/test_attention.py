@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from modeling.kernels import reference
-from modeling.state import KVCache
+from modeling.memory import KVCache
 
 kernel = pytest.importorskip("modeling.kernels.triton.attention")
 Sizes = kernel.Sizes

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from modeling.kernels import reference
-from modeling.state import MambaState
+from modeling.memory import MambaState
 
 conv = pytest.importorskip("modeling.kernels.triton.conv")
 

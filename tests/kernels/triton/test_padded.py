@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from modeling import kernels
+from modeling.memory import PAGE, MambaState
 from modeling.padded import PaddedKV, PaddedSlots
-from modeling.state import PAGE, MambaState
 
 conv = pytest.importorskip("modeling.kernels.triton.conv")
 attention = pytest.importorskip("modeling.kernels.triton.attention")
