@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-import psutil
 import torch
 
 from modeling import kernels
@@ -26,14 +24,21 @@ from modeling.checkpoint.identity import identify, of_text
 from modeling.checkpoint.load import load
 from modeling.checkpoint.memory import free_host
 from modeling.checkpoint.noise import random_model
-from modeling.checkpoint.placement import free_memory, prefill_chunk
+from modeling.checkpoint.placement import prefill_chunk
 from modeling.checkpoint.quantize import carry_out
 from modeling.checkpoint.quantize import plan as plan_conversion
 from modeling.checkpoint.statefile import read_state, write_state
 from modeling.config import load_config
 from modeling.conversion import Conversion, QuantizeRequest
-from modeling.decode.programs import StepPrograms, programs_for
-from modeling.decode.prompts import Prompts, prompts_for
+from modeling.equipment import (
+    affordable_context,
+    programs_of,
+    prompts_of,
+    resident,
+    suitable_slots,
+    use_physical_cores,
+    with_ready,
+)
 from modeling.errors import ContextExceeded, DeviceUnavailable, InvalidRequest, StateRefused
 from modeling.generation.answer import Decoder, Saved
 from modeling.generation.defaults import GenerationDefaults, read_defaults
@@ -54,11 +59,6 @@ from modeling.text.grammar import Grammars
 from modeling.text.stream import StreamDecoder, bytewise, spell
 from modeling.text.tokenizer import Tokenizer
 from modeling.timings import Plan, Result
-
-_KV_SHARE = 0.5  # of the memory that the weights leave free, for the keys and values of all slots
-_SLOTS = {"cuda": 128, "cpu": 8}  # sequences at once: a GPU's programs have 128 rows, a CPU is busy with 8 (benchmarks/cpu.md)
-_TOKENS = 4096  # of each, at the least
-_READY = 4  # with so many rows, one more has read its prompt and waits (benchmarks/gpu/throughput.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +181,16 @@ def open_model(
     checkpoint = find(spec, progress)
     defaults = read_defaults(checkpoint.folder)
     tokenizer = Tokenizer.from_folder(checkpoint.folder)
-    model = _load(checkpoint, spec, _with_ready(slots or 1, placement.main_device(spec.device)), progress)
+    model = _load(checkpoint, spec, with_ready(slots or 1, placement.main_device(spec.device)), progress)
     if speculate and (model.device.type != "cpu" or kernels.current().name != "torch"):
         where = f"{model.device.type} with the kernels {kernels.current().name}"
         raise InvalidRequest(f"tokens are looked up by steps in torch on a CPU, not on {where}", "leave out --speculate")
     rows = slots or suitable_slots(model)
-    slots = _with_ready(rows, model.device)
+    slots = with_ready(rows, model.device)
     runner = Runner(model, slots, prefill_chunk(spec), context or affordable_context(model, slots))
     stop_ids = defaults.stop_ids | tokenizer.end_of_turn_ids
     grammars = Grammars(lambda: bytewise(tokenizer), runner.vocab_size, stop_ids)
-    programs, runner.prompts = _programs(model, runner, rows), _prompts(model, runner)
+    programs, runner.prompts = programs_of(model, runner, rows), prompts_of(model, runner)
     engine = Engine(runner, lambda: StreamDecoder(tokenizer), stop_ids, progress, programs, grammars.matcher, speculate, rows)
     notices = _notices(model, runner, defaults)
     if speculate and not quantization_name(model):
@@ -311,7 +311,7 @@ def measure(
 
     def engine(slots: int, context: int) -> Engine:
         runner = Runner(model, slots, chunk, context)
-        programs, runner.prompts = _programs(model, runner, slots), _prompts(model, runner)
+        programs, runner.prompts = programs_of(model, runner, slots), prompts_of(model, runner)
         return Engine(runner, decoder, stop_ids, programs=programs)
 
     def describe(engine: Engine) -> ModelInfo:
@@ -334,7 +334,7 @@ def computes_on(device: str) -> str:
 
 
 def _reference(model: LanguageModel, checkpoint: Checkpoint) -> Reference:
-    if not _resident(model):
+    if not resident(model):
         raise InvalidRequest("transformers is compared on one device only", "leave out --device-map")
     try:
         return Reference(model, checkpoint.folder)
@@ -374,71 +374,6 @@ def _choose_kernels(device: torch.device, spec: ModelSpec, progress: ProgressSin
         torch.cuda.set_device(device)  # where streams, events and graphs are made
     if kernels.choose(spec.kernels, device).name == "triton" and progress is not None:
         kernels.announce(progress)
-
-
-def _programs(model: LanguageModel, runner: Runner, rows: int) -> StepPrograms | None:
-    """Decode steps of up to `rows` slots for a model that is wholly on one device with fast kernels."""
-    if kernels.current().name != "triton" or not _resident(model):
-        return None
-    assert isinstance(runner.state, ModelState)
-    try:
-        programs = programs_for(model, runner.state, rows, runner.max_positions)
-        if programs is not None:
-            for count in {1, rows}:
-                programs.run(count)  # nobody takes part: what cannot run here shows before there is a state to lose
-    except Exception as error:  # whatever it is, there is a slower way
-        kernels.current().give_up("decode", error)
-        return None
-    return programs
-
-
-def _resident(model: LanguageModel) -> bool:
-    return isinstance(model.placement, placement.Plan) and model.placement.resident
-
-
-def _prompts(model: LanguageModel, runner: Runner) -> Prompts | None:
-    """Short prompts in one launch, for such a model. It comes after `_programs`, which may move weights."""
-    if not _resident(model):
-        return None
-    assert isinstance(runner.state, ModelState)
-    return prompts_for(model, runner.state)
-
-
-def use_physical_cores() -> None:
-    """Let torch's operators use one thread for each physical core that this process may run on.
-
-    A second thread on a core only gets in the way of the first: matrix-vector products wait for the slower of the two.
-    `OMP_NUM_THREADS` wins.
-    """
-    if "OMP_NUM_THREADS" not in os.environ:
-        logical = psutil.cpu_count() or 1
-        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
-        torch.set_num_threads(max(1, min(allowed, psutil.cpu_count(logical=False) or logical)))
-
-
-def affordable_context(model: LanguageModel, slots: int) -> int | None:
-    """How many tokens each of `slots` sequences may have: all positions of the model, or what half of the free memory holds.
-
-    None for a model without a limit.
-    """
-    if model.max_positions is None:
-        return None
-    per_token = model.state_bytes(1) - model.state_bytes(0)
-    holds = int(free_memory(model.device) * _KV_SHARE) // (per_token * slots)
-    return max(1, min(model.max_positions, holds))
-
-
-def suitable_slots(model: LanguageModel) -> int:
-    """How many sequences to decode at once where nobody says: as many as make good use of the device, if half of the memory
-    that the weights leave free holds them with some thousand tokens each."""
-    most = _SLOTS.get(model.device.type, 1)
-    each = model.state_bytes(min(model.max_positions or 0, _TOKENS)) * _with_ready(most, model.device) // most
-    return max(1, min(most, int(free_memory(model.device) * _KV_SHARE) // each))
-
-
-def _with_ready(rows: int, device: torch.device) -> int:
-    """So many slots for as many rows: where the device runs ahead, a quarter more for those who are to follow."""
-    return rows + rows // _READY if device.type == "cuda" else rows
 
 
 def _notices(model: LanguageModel, runner: Runner, defaults: GenerationDefaults) -> tuple[str, ...]:

@@ -14,9 +14,10 @@ import torch
 from falcon_cli.app import run
 from falcon_cli.demo import FOLDERS, resolve
 from modeling import api
-from modeling.api import OpenModel, open_model, suitable_slots
+from modeling.api import OpenModel, open_model
 from modeling.checkpoint.load import blueprint
 from modeling.config import parse_config
+from modeling.equipment import suitable_slots
 from modeling.errors import StateRefused
 from modeling.generation.answer import Saved
 from modeling.messages import Failed, Finished, ModelSpec, Request, SamplingParams, Token

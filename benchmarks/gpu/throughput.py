@@ -24,11 +24,11 @@ from typing import Any
 import torch
 
 from modeling import kernels
-from modeling.api import _programs, _with_ready
 from modeling.bench.subject import Numbers
 from modeling.checkpoint.noise import random_model
 from modeling.config import load_config
 from modeling.decode.prompts import prompts_for
+from modeling.equipment import programs_of, with_ready
 from modeling.generation.engine import Engine
 from modeling.generation.runner import Runner
 from modeling.messages import Finished, ModelSpec, Request, SamplingParams, Token
@@ -138,9 +138,9 @@ def main() -> None:
     print(given.folder.name, "kernels", kernels.choose("auto", model.device))
     context = 2 * (given.prompt + 2 * given.generate)
     rows = given.slots
-    slots = _with_ready(rows, model.device) if given.ready is None else rows + given.ready
+    slots = with_ready(rows, model.device) if given.ready is None else rows + given.ready
     runner = Runner(model, slots, 4096 if model.device.type == "cuda" else 512, context)
-    programs = _programs(model, runner, rows)
+    programs = programs_of(model, runner, rows)
     assert isinstance(runner.state, ModelState)
     runner.prompts = prompts_for(model, runner.state)
     engine = Engine(runner, Numbers, (), programs=programs, rows=rows)

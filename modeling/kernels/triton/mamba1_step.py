@@ -27,7 +27,7 @@ from modeling.kernels.triton.matrix import Matrix, project, project_parts
 from modeling.kernels.triton.nf4 import Matrix4, first_words, row4
 from modeling.kernels.triton.packed import Deferred, scale_of_norm
 from modeling.kernels.triton.projection import Blocks, Norm, stream
-from modeling.kernels.triton.rows import comb, of_output, silu, tile
+from modeling.kernels.triton.rows import comb, of_output, silu, softplus, tile
 
 Z_BLOCKS = Blocks(2, 0, 8, repeat=4)
 LOG2_E = tl.constexpr(1.4426950408889634)
@@ -235,16 +235,6 @@ def step_rows(
 
 
 @triton.jit
-def _softplus(x):
-    """log(1 + eˣ) = max(x, 0) + log1p(u), u = e^−|x|; log1p(u) = 2 artanh(u / (2 + u)) as a series, exact where u is small."""
-    u = tl.exp(-tl.abs(x))
-    t = u / (2.0 + u)  # ≤ ⅓
-    q = t * t
-    series = 1.0 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q * (1 / 11 + q * (1 / 13 + q * (1 / 15)))))))
-    return tl.maximum(x, 0.0) + 2.0 * t * series
-
-
-@triton.jit
 def _parts(
     xz, w, parts, h, norm, norm_eps, z_weight, z_bias, z, BEFORE: tl.constexpr, PARTS: tl.constexpr, Z: tl.constexpr,
     ALL: tl.constexpr, E: tl.constexpr, OUTPUTS: tl.constexpr, COLUMNS: tl.constexpr, D: tl.constexpr, D_WIDE: tl.constexpr,
@@ -371,7 +361,7 @@ def _advance_block(
     x = tl.load(xz + e, mask=e < E, other=0.0).to(tl.float32)
     writes = tl.load(active) != 0
     dt = tl.sum(weights.to(tl.float32) * low[None, :], axis=1) * tl.rsqrt(tl.sum(low * low) / R + eps)
-    dt = _softplus(dt + dt_bias)
+    dt = softplus(dt + dt_bias)
     s = tl.exp2(dt[:, None] * rate) * s + (dt * x)[:, None] * _rms(B, N, eps)[None, :]
     tl.store(state + at, s, mask=inside & writes)
     y = tl.sum(s * _rms(C, N, eps)[None, :], axis=1) + through * x
@@ -413,7 +403,7 @@ def _advance_rows(
     writes = tl.load(active + row) != 0
     x = tl.load(xz + row * (2 * E) + e, mask=e < E, other=0.0).to(tl.float32)
     z = tl.load(xz + row * (2 * E) + E + e, mask=e < E, other=0.0).to(tl.float32)
-    d = _softplus(tl.load(dt + row * E + e, mask=e < E, other=0.0))
+    d = softplus(tl.load(dt + row * E + e, mask=e < E, other=0.0))
     B = tl.load(BC + row * (2 * N) + n, mask=n < N, other=0.0)
     C = tl.load(BC + row * (2 * N) + N + n, mask=n < N, other=0.0)
     s = tl.exp2(d[:, None] * rate) * s + (d * x)[:, None] * B[None, :]

@@ -23,8 +23,7 @@ from torch import Tensor
 
 from modeling.kernels.triton.attention_step import attend_split, merge_head
 from modeling.kernels.triton.launch import overlaps, release, wait
-from modeling.kernels.triton.mamba1_step import _softplus as softplus
-from modeling.kernels.triton.rows import comb, silu
+from modeling.kernels.triton.rows import comb, silu, softplus
 
 NORMED = 256  # channels of one group in a program of `normalise`
 

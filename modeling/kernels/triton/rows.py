@@ -39,6 +39,16 @@ def silu(x):
 
 
 @triton.jit
+def softplus(x):
+    """log(1 + eˣ) = max(x, 0) + log1p(u), u = e^−|x|; log1p(u) = 2 artanh(u / (2 + u)) as a series, exact where u is small."""
+    u = tl.exp(-tl.abs(x))
+    t = u / (2.0 + u)  # ≤ ⅓
+    q = t * t
+    series = 1.0 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q * (1 / 11 + q * (1 / 13 + q * (1 / 15)))))))
+    return tl.maximum(x, 0.0) + 2.0 * t * series
+
+
+@triton.jit
 def comb(i, WIDTH: tl.constexpr, COMBED: tl.constexpr):
     """Where column i of WIDTH lies; COMBED: as `nf4.combed` puts it."""
     return (i % 8 ^ 1) * (WIDTH // 8) + i // 8 if COMBED else i

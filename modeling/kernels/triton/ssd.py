@@ -29,8 +29,7 @@ import triton.language as tl
 from torch import Tensor
 
 from modeling.kernels.triton.launch import cdiv, power_of_two, row_of
-from modeling.kernels.triton.mamba1_step import _softplus as softplus
-from modeling.kernels.triton.rows import INTERPRETED, dot
+from modeling.kernels.triton.rows import INTERPRETED, dot, softplus
 from modeling.padded import PaddedSlots, unpadded
 
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
