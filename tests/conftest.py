@@ -1,4 +1,5 @@
-"""For every room: the tests' models are so small that threads only get in each other's way."""
+"""For every room: the tests' models are so small that threads only get in each other's way. Triton's kernels run on the GPU if
+there is one, else in its interpreter on the CPU."""
 
 from __future__ import annotations
 
@@ -9,6 +10,10 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before anybody imports triton: it defines kernels of its own then
 
 for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a job in the background ignores some of them, and so would all its children
     number = getattr(signal, name, None)
@@ -18,8 +23,6 @@ for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a job in the background ignores 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    import torch
-
     torch.set_num_threads(1)
 
 

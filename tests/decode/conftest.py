@@ -1,8 +1,7 @@
-"""Triton's kernels on the GPU if there is one, else in its interpreter on the CPU; and so are CUDA's graphs."""
+"""CUDA's graphs on the GPU if there is one, else what is like them on the CPU."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
@@ -13,9 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # before the first kernel is defined
 
 pytest.importorskip("triton", reason="no triton here: pip install '.[test]' brings it")
 

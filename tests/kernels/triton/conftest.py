@@ -1,14 +1,9 @@
-"""Triton's kernels on the GPU if there is one, else in its interpreter on the CPU."""
+"""Where the kernels run."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # before the first kernel is defined
 
 pytest.importorskip("triton", reason="no triton here: pip install '.[test]' brings it")
 
