@@ -245,7 +245,7 @@ class TensorCores:
             growth.h.add_(growth.bias)
         y = growth.h * growth.weight
         growth.x.copy_(nf4.combed(y) if growth.combed else y)
-        growth.squares[0] = (growth.h**2).sum()
+        growth.squares.zero_()[0] = (growth.h**2).sum()
 
 
 @pytest.mark.parametrize("plain", [("lm_head",), (), ("out_proj", "down_proj"), ("x_proj", "dt_proj", "up_proj")], ids=str)

@@ -239,7 +239,7 @@ struct Arguments {
     const BIAS* bias;
     float multiplier;
     const float* squares;  // of the norm of x that is still to be divided by, or null
-    int count;
+    int count;             // of them, or of those that are `grown`
     float eps;
     const RESIDUAL* residual;
     OUT* out;
@@ -292,7 +292,10 @@ __device__ __forceinline__ void finish(const Arguments& a, float y, float up, in
         v *= v;
         #pragma unroll
         for (int other = 8; other; other /= 2) v += __shfl_xor_sync(0xffff, v, other);
-        if (i == 0) a.grown[tile] = v;
+        if (i == 0) {
+            a.grown[tile] = v;
+            for (int k = TILES + tile; k < a.count; k += TILES) a.grown[k] = 0;  // others may have had more programs
+        }
         return;
     }
     if (!real) return;

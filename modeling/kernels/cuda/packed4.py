@@ -167,7 +167,8 @@ def project_grown(products: Sequence[tuple[Tensor, Matrix4]], growth: Growth) ->
     arguments = _arguments(x, matrix, growth.x, growth.bias, None)
     if others:
         arguments.x2, arguments.stride2, arguments.matrix2 = _at(others[0][0]), others[0][0].stride(0), _matrix(others[0][1])
-    arguments.h, arguments.weight, arguments.grown = _at(growth.h), _at(growth.weight), _at(growth.squares)
+    arguments.h, arguments.weight = _at(growth.h), _at(growth.weight)
+    arguments.grown, arguments.count = _at(growth.squares), growth.squares.numel()
     _launch(form, x, arguments)
 
 
@@ -184,6 +185,7 @@ def _form(
 
 
 def _arguments(x: Tensor, matrix: Matrix4, out: Tensor, bias: Tensor | None, deferred: Deferred | None) -> _Arguments:
+    assert x.shape[0] == 1 or x.stride(0) % 4 == 0, "rows of x are read four at a time"
     found = _Arguments(x=_at(x), stride=x.stride(0), matrix=_matrix(matrix), bias=_at(bias), multiplier=1.0, out=_at(out))
     if deferred is not None:
         found.squares, found.count, found.eps = _at(deferred.squares), deferred.squares.numel(), deferred.eps
