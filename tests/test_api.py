@@ -13,7 +13,7 @@ import torch
 
 from falcon_cli.app import run
 from falcon_cli.demo import FOLDERS, resolve
-from modeling import api
+from modeling import equipment
 from modeling.api import OpenModel, open_model
 from modeling.checkpoint.load import blueprint
 from modeling.config import parse_config
@@ -88,7 +88,7 @@ def test_as_many_slots_as_fit(opened: OpenModel, monkeypatch: pytest.MonkeyPatch
     model: Any = opened.engine.runner.model
     one = model.state_bytes(min(model.max_positions or 0, 4096))
     for free, slots in ((one, 1), (4 * one, 2), (7 * one, 3), (1000 * one, 8)):
-        monkeypatch.setattr(api, "free_memory", lambda device, free=free: free)
+        monkeypatch.setattr(equipment, "free_memory", lambda device, free=free: free)
         assert suitable_slots(model) == slots
 
 

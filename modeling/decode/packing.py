@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import gcd
 from typing import cast
 
 import torch
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from modeling.kernels.cuda import packed4
 from modeling.kernels.packed import Packed, Packed4, Packed8, Scales8
 from modeling.kernels.triton.int8 import Matrix8
+from modeling.kernels.triton.launch import cdiv
 from modeling.kernels.triton.matrix import Matrix
 from modeling.kernels.triton.nf4 import Matrix4, supports
+
+LEAST_GROUP = 16  # scales in 8 bits that share one in fp32
 
 
 def matrix_of(*linears: nn.Module, dtype: torch.dtype) -> Matrix:
@@ -38,16 +42,22 @@ def matrix_of(*linears: nn.Module, dtype: torch.dtype) -> Matrix:
 
 def _joined(parts: Sequence[Matrix4], codes: Tensor, scales: Tensor) -> Matrix4:
     """Matrices one after the other in `codes` and `scales` as one. Each group of scales in 8 bits keeps its matrix's mean;
-    where a group would have scales of two matrices, they are made plain."""
+    where a group would have scales of two matrices, all become smaller, and if they would be too small, scales come plain."""
     first, rows = parts[0], sum(part.shape[0] for part in parts)
     codes = codes.view(-1).view(torch.int32).view(rows, -1)
     whole = replace(first, codes=codes, scales=scales, shape=(rows, first.shape[1]))
-    doubled = [part.doubled for part in parts if part.doubled is not None]
-    if not doubled:
+    if first.doubled is None:
         return whole
-    if any(part.scales.numel() % part.group for part in parts[:-1]):
+    group = gcd(first.group, *(part.scales.numel() for part in parts[:-1]))
+    if group < LEAST_GROUP:
         return replace(whole, scales=torch.cat([part.plain_scales() for part in parts]), doubled=None)
-    return replace(whole, doubled=(doubled[0][0], torch.cat([d[1] for d in doubled]), torch.cat([d[2] for d in doubled])))
+
+    def of_groups(which: int) -> Tensor:
+        """Absmax or mean of each, of as many groups as each matrix has now."""
+        found = (part.doubled[which].repeat_interleave(first.group // group) for part in parts if part.doubled is not None)
+        return torch.cat([each[: cdiv(part.scales.numel(), group)] for each, part in zip(found, parts, strict=True)])
+
+    return replace(whole, doubled=(first.doubled[0], of_groups(1), of_groups(2)), group=group)
 
 
 def _alike(packed: Sequence[Packed | None]) -> bool:

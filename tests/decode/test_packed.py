@@ -294,14 +294,17 @@ def test_laid_together(form: str, device: torch.device) -> None:
         assert torch.equal(whole.dequantized(torch.float32), torch.cat(before))
 
 
-def test_groups_of_two_matrices(device: torch.device) -> None:
-    """Scales of scales that do not end with their matrix: the scales come plain, the weights are the same."""
-    layers = [packed(nn.Linear(128, o), FORMS["nf4, doubled"]).to(device) for o in (48, 32)]
-    assert isinstance(layers[0].packed.scales, Scales8)
+@pytest.mark.parametrize(("outputs", "group"), [((48, 32), 32), ((256, 304, 72), 32), ((46, 32), None), ((128, 9), 256)])
+def test_groups_of_two_matrices(outputs: tuple[int, ...], group: int | None, device: torch.device) -> None:
+    """Groups of scales that do not end with their matrix become smaller, or the scales come plain; the weights are the same."""
+    layers = [packed(nn.Linear(128, o), FORMS["nf4, doubled"]).to(device) for o in outputs]
+    assert all(isinstance(layer.packed.scales, Scales8) for layer in layers)
     matrix = packing.matrix_of(*layers, dtype=torch.float32)
-    assert matrix.doubled is None
     expected = torch.cat([layer.packed.scales.dequantized() for layer in layers])
-    assert torch.equal(matrix.scales, expected)
+    assert torch.equal(matrix.plain_scales(), expected)
+    assert (None if matrix.doubled is None else matrix.group) == group
+    if group is not None:
+        assert matrix.doubled[1].numel() == matrix.doubled[2].numel() == -(-expected.numel() // group)
 
 
 def test_not_supported(device: torch.device) -> None:

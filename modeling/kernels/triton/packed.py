@@ -132,7 +132,8 @@ def project_parts(
 def project_grown(products: Sequence[tuple[Tensor, Matrix4]], growth: Growth) -> None:
     """h += Σ x Wᵀ + bias over one or two products of one row each, x combed if its matrix has that, and the beginning of the
     norm of h."""
-    if all(_elsewhere(matrix, 1) for _, matrix in products) and len({matrix.doubled is None for _, matrix in products}) == 1:
+    forms = {(matrix.doubled is None, matrix.group) for _, matrix in products}
+    if len(forms) == 1 and all(_elsewhere(matrix, 1) for _, matrix in products):
         packed4.project_grown(products, growth)
         return
     o, constants = growth.h.shape[1], dict[str, Any]()
