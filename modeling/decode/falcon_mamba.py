@@ -3,8 +3,9 @@
     h → norm, in_proj's x, convolution → x_proj → Δ, recurrence, both beside in_proj's z → gate, out_proj, added to h
 
 More rows than one take seven: the norm by itself, in_proj, x_proj and out_proj in parts whose sums run in the norms behind
-them, and dt_proj on the tensor cores. One row through 4-bit weights takes four, too: in_proj's x and the convolution, x_proj
-beside in_proj's z, the recurrence and the gate, out_proj, which begins the next norm; those who read in_proj end it.
+them, and dt_proj on the tensor cores. One row through 4-bit weights takes four, too: in_proj and the convolution, x_proj, the
+recurrence and the gate, out_proj, which begins the next norm; in_proj ends it. Where Triton makes these products, in_proj's z
+is made beside x_proj.
 """
 
 from __future__ import annotations

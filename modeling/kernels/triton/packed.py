@@ -1,9 +1,11 @@
 """Products of a few rows with packed matrices, and what follows them pointwise: `rows` for weights that are not plain.
 
-A program owns some outputs for all rows; its warps share the columns (`nf4`, `int8`). A norm before a product is a kernel by
-itself, but not with one row of 4-bit weights: the product that makes h writes h ∘ weight and the sums of its squares, too
-(`project_grown`), and those that read them divide their results, which is the same (`Deferred`). With one row, a program asks
-for its first weights before the kernel ahead has ended.
+Up to 16 rows of 4-bit weights go to `kernels.cuda` where that can be had (`Matrix4.rows`). Here a program owns some outputs for
+all rows; its warps share the columns (`nf4`, `int8`). With one row, it asks for its first weights before the kernel ahead has
+ended.
+
+A norm before a product is a kernel by itself, but not with one row of 4-bit weights: the product that makes h writes h ∘ weight
+and the sums of its squares, too (`project_grown`), and those that read them divide their results, which is the same (`Deferred`).
 """
 
 # Triton's language is typed by its own compiler.
