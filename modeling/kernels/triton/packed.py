@@ -5,7 +5,8 @@ all rows; its warps share the columns (`nf4`, `int8`). With one row, it asks for
 ended.
 
 A norm before a product is a kernel by itself, but not with one row of 4-bit weights: the product that makes h writes h ∘ weight
-and the sums of its squares, too (`project_grown`), and those that read them divide their results, which is the same (`Deferred`).
+and the sums of its squares, too (`project_grown`), and those that read them divide their results, which is the same
+(`Deferred`).
 """
 
 # Triton's language is typed by its own compiler.
