@@ -1,13 +1,21 @@
-"""From CUDA C++ to a launch: NVRTC and the driver, through the library by which torch itself reaches both."""
+"""From CUDA C++ to a launch: NVRTC and the driver, through the library by which torch itself reaches both.
+
+What was compiled once is kept beside Triton's kernels, in its cache.
+"""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import torch
+from triton import knobs
+
+from modeling.durable import replacing
 
 SHARED = 48 * 1024  # bytes that a block may have without asking
 _DYNAMIC_SHARED, _OVERLAP = 8, 6  # CU_FUNC_ATTRIBUTE_…_DYNAMIC_SHARED_SIZE_BYTES, CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_…
@@ -80,7 +88,7 @@ def kernel_of(
     """
     major, minor = torch.cuda.get_device_capability(device)
     options = (f"-arch=sm_{major}{minor}", "-std=c++17", *(f"-D{key}={value}" for key, value in definitions.items()))
-    binary, handle = _compiled(source, options), ctypes.c_void_p()
+    binary, handle = _kept(source, options), ctypes.c_void_p()
     with torch.cuda.device(device):
         torch.cuda.current_stream().synchronize()  # whoever asks the driver needs torch's context to be there
         module = ctypes.c_void_p()
@@ -89,6 +97,24 @@ def kernel_of(
         if shared > SHARED:
             _call("cuFuncSetAttribute", handle, _DYNAMIC_SHARED, shared)
     return Kernel(handle, device, warps, shared, overlap)
+
+
+def _kept(source: Path, options: tuple[str, ...]) -> bytes:
+    """The binary from the cache, or else compiled and put there if it can be; behind its own hash, as files get damaged."""
+    version = (ctypes.c_int * 2)()
+    _call("nvrtcVersion", ctypes.byref(version), ctypes.byref(version, ctypes.sizeof(ctypes.c_int)))
+    key = sha256("\0".join((*map(str, version), *options)).encode() + source.read_bytes()).hexdigest()
+    file = Path(knobs.cache.dir) / f"{source.stem}-{key}.cubin"
+    with suppress(OSError):
+        digest, binary = (content := file.read_bytes())[:32], content[32:]
+        if sha256(binary).digest() == digest:
+            return binary
+    binary = _compiled(source, options)
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as target:
+            target.write(sha256(binary).digest() + binary)
+    return binary
 
 
 def _compiled(source: Path, options: tuple[str, ...]) -> bytes:
